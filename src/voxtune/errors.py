@@ -1,0 +1,84 @@
+"""Every error that voxtune raises on purpose.
+
+    VoxtuneError                what happened, and `hint`: what to do next
+    |- CallError                the call was wrong: a path, a flag, a setting (exit code 2)
+    |  |- SettingsError         a setting's name or value
+    |  `- InUseError            something is already there and would have been overwritten
+    |- AudioError               one audio file or clip; `code` from the closed set of `voxtune.dataset.checks`
+    |- DatasetError             a dataset or a transcript file, with file and line where there is one
+    |- ModelError               a model that is not there, not whole or not a Voxtral
+    |- TrainingError            a run that failed or cannot go on
+    |- EvaluationError          a comparison that would not be honest
+    `- MissingDependencyError   an extra or a program that is not installed
+
+`assert` stands only where a failure would be our own bug.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class VoxtuneError(Exception):
+    """Something that a person can act on: `message` says what and where, `hint` what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class CallError(VoxtuneError):
+    """The call itself was wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class SettingsError(CallError):
+    """A setting has an unknown name or a value outside what is allowed."""
+
+
+class InUseError(CallError):
+    """The place to write to is taken; what is there was left alone."""
+
+
+class AudioError(VoxtuneError):
+    """One audio file cannot be used."""
+
+    def __init__(self, code: str, file: Path | str, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{file}: {message}", hint=hint)
+        self.code = code
+        self.file = str(file)
+        self.reason = message
+
+
+class DatasetError(VoxtuneError):
+    """A dataset or transcript file cannot be used; says the file and, where there is one, the line."""
+
+    def __init__(self, message: str, *, file: Path | str | None = None, line: int | None = None, hint: str = "") -> None:
+        place = "" if file is None else f"{file}: " if line is None else f"{file}, line {line}: "
+        super().__init__(place + message, hint=hint)
+        self.reason = message
+        self.file = None if file is None else str(file)
+        self.line = line
+
+
+class ModelError(VoxtuneError):
+    """A model cannot be loaded, or is not a Voxtral."""
+
+
+class TrainingError(VoxtuneError):
+    """A training run failed or cannot go on."""
+
+
+class EvaluationError(VoxtuneError):
+    """Base and tuned model cannot be compared honestly."""
+
+
+class MissingDependencyError(VoxtuneError):
+    """A package of an optional extra is needed and not installed."""

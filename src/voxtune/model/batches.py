@@ -1,0 +1,128 @@
+"""Clips to batches, token for token as Voxtral was trained.
+
+    <s> [INST] [BEGIN_AUDIO] [AUDIO] x 375 a chunk of 30 s [/INST] lang:xx [TRANSCRIBE]  text </s>
+    |---------------------------- prompt, label -100 -----------------------------|  |-- loss --|
+
+`lang:xx` is left out for automatic detection. Nothing is cut off: a clip of any length has as many chunks as it needs, a transcript
+all its tokens. The layout is mistral-common's InstructTokenizerV7.encode_transcription, and tests hold it against
+VoxtralProcessor.apply_transcription_request. The audio goes to the mel as float32: that method writes 16-bit WAVs in between, which
+quantises and clips.
+
+Shape letters: b clips, n chunks of 30 s, l tokens, f = 128 mel bins, t = 3,000 mel frames of 10 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import VoxtralProcessor
+
+from voxtune.audio import CHUNK_S, SAMPLE_RATE_HZ, Wave
+
+CHUNK_SAMPLES = round(CHUNK_S * SAMPLE_RATE_HZ)
+CHUNK_MEL_FRAMES = 3_000
+CHUNK_AUDIO_TOKENS = 375
+"""Tokens of 80 ms: four encoder frames of 20 ms each."""
+IGNORED = -100
+"""The label that carries no loss, as in torch and transformers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One clip as the model sees it."""
+
+    input_ids: list[int]
+    labels: list[int]
+    """As long as `input_ids`; IGNORED where there is no loss. All IGNORED if there is no transcript."""
+    features: Tensor
+    """float32 [n, 128, 3000], log-mel."""
+    duration_s: float
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The tokens before the transcript."""
+        return [token for token, label in zip(self.input_ids, self.labels, strict=True) if label == IGNORED]
+
+    @property
+    def loss_ids(self) -> list[int]:
+        """The tokens that carry loss."""
+        return [label for label in self.labels if label != IGNORED]
+
+
+class Encoder:
+    """Turns clips into examples with one model's processor."""
+
+    def __init__(self, processor: VoxtralProcessor) -> None:
+        self.processor = processor
+        self._tokenizer = processor.tokenizer
+        special = {name: self._control(name) for name in ("<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[BEGIN_AUDIO]", "[AUDIO]", "[TRANSCRIBE]")}
+        self.audio_id, self.pad_id, self.end_id = special["[AUDIO]"], special["<pad>"], special["</s>"]
+        self._open = [special["<s>"], special["[INST]"], special["[BEGIN_AUDIO]"]]
+        self._close, self._transcribe = special["[/INST]"], special["[TRANSCRIBE]"]
+
+    def _control(self, name: str) -> int:
+        token: int = self._tokenizer.convert_tokens_to_ids(name)
+        return token
+
+    def text_ids(self, text: str) -> list[int]:
+        """The tokens of plain text, with no control tokens around them."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int], *, keep_control: bool = False) -> str:
+        """Text of tokens; control tokens such as </s> are left out, or kept by their names."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=not keep_control))
+
+    def prompt(self, num_chunks: int, language: str | None) -> list[int]:
+        """The prompt for audio of `num_chunks` chunks of 30 s."""
+        spoken = [] if language is None else self.text_ids(f"lang:{language}")
+        return [*self._open, *[self.audio_id] * (CHUNK_AUDIO_TOKENS * num_chunks), self._close, *spoken, self._transcribe]
+
+    def features(self, wave: Wave) -> Tensor:
+        """Log-mel of [T] mono at 16 kHz, padded with silence to whole chunks: float32 [n, 128, 3000]."""
+        extractor = self.processor.feature_extractor
+        out = extractor(
+            np.asarray(wave, dtype=np.float32), sampling_rate=SAMPLE_RATE_HZ, padding=True, truncation=False, pad_to_multiple_of=CHUNK_SAMPLES, return_tensors="pt"
+        )
+        mel_ft: Tensor = out["input_features"][0]
+        return mel_ft.reshape(mel_ft.shape[0], -1, CHUNK_MEL_FRAMES).transpose(0, 1).contiguous()
+
+    def example(self, wave: Wave, *, language: str | None, text: str | None) -> Example:
+        """A training example, or with no `text` a prompt to transcribe."""
+        features = self.features(wave)
+        prompt = self.prompt(len(features), language)
+        answer = [] if text is None else [*self.text_ids(text), self.end_id]
+        labels = [*[IGNORED] * len(prompt), *answer]
+        return Example(input_ids=[*prompt, *answer], labels=labels, features=features, duration_s=len(wave) / SAMPLE_RATE_HZ)
+
+    def collate(self, examples: Sequence[Example], *, pad_left: bool = False) -> dict[str, Tensor]:
+        """One batch: input_ids, attention_mask and labels [b, l], input_features [sum of n, 128, 3000].
+
+        Padded on the right to train and on the left to generate.
+        """
+        length = max(len(example.input_ids) for example in examples)
+
+        def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+            padded = [[*[value] * (length - len(row)), *row] if pad_left else [*row, *[value] * (length - len(row))] for row in rows]
+            return torch.tensor(padded, dtype=torch.long)
+
+        return {
+            "input_ids": pad([example.input_ids for example in examples], self.pad_id),
+            "attention_mask": pad([[1] * len(example.input_ids) for example in examples], 0),
+            "labels": pad([example.labels for example in examples], IGNORED),
+            "input_features": torch.cat([example.features for example in examples]),
+        }
+
+    def preview(self, example: Example) -> dict[str, Any]:
+        """What the model sees of a clip and which tokens carry loss, as `voxtune dataset preview --json` prints it."""
+        return {
+            "input_ids": example.input_ids,
+            "labels": example.labels,
+            "num_audio_tokens": example.input_ids.count(self.audio_id),
+            "prompt_text": self.decode(example.prompt_ids, keep_control=True),
+            "loss_text": self.decode(example.loss_ids, keep_control=True),
+        }

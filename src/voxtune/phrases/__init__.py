@@ -1,0 +1,1 @@
+"""Phrases to read aloud: where they come from and how they are chosen."""

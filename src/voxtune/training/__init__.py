@@ -1,0 +1,1 @@
+"""A training run: a folder on disk, filled by transformers.Trainer."""

@@ -1,0 +1,60 @@
+"""Where everything lies on disk. Names only: reading and writing is done by those who own the contents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMA = 1
+"""Version of the file formats below, written into dataset.json and status.json."""
+
+DATA_FILE = "data.jsonl"
+DATASET_FILE = "dataset.json"
+CLIPS_FOLDER = "wavs"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one training run."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """Exactly what to pass to `voxtune train` to reproduce the run."""
+        return self.path / "settings.yaml"
+
+    @property
+    def status(self) -> Path:
+        """State, stage and step, replaced as a whole at each change."""
+        return self.path / "status.json"
+
+    @property
+    def clips(self) -> Path:
+        """Which clips were trained on, validated on and held out for the test."""
+        return self.path / "clips.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """One JSON object a line: metrics, stages, errors."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """The plain log."""
+        return self.path / "train.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folders `step-N`, each complete or absent."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Adapter or full weights with the processor, as stock peft and transformers load them."""
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        """The evaluation."""
+        return self.path / "report.json"

@@ -1,0 +1,119 @@
+"""Build the shipped tiny Voxtral from nothing: `python tools/build_tiny.py [--output DIR] [--work DIR]`.
+
+Needs Debian's espeak-ng and flite (flite only for the last measurement) and the `train` extra. About an hour on two cores.
+Stages already in `--work` are taken from there, so a stopped build goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from transformers import VoxtralForConditionalGeneration, VoxtralProcessor
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_voxtral import corpus, network, speech, stages
+
+from voxtune.phrases import practice
+
+PACKAGED = Path(__file__).parent.parent / "src" / "voxtune" / "model" / "tiny"
+
+
+def _wer(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor, texts: list[str], waves: list[speech.Wave]) -> float:
+    """WER of greedy transcription through the public interfaces alone."""
+    heard: list[str] = []
+    for start in range(0, len(waves), 16):
+        clips = waves[start : start + 16]
+        inputs = processor.apply_transcription_request(clips, model_id="tiny", language="en", sampling_rate=16_000, format=["WAV"] * len(clips))
+        with torch.no_grad():
+            out = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+        heard += processor.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return float(jiwer.wer(texts, heard))
+
+
+def measure(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor) -> dict[str, float]:
+    """WER on unseen espeak-ng sentences (not disturbed) and on each voice of flite."""
+    model.eval()
+    texts, waves = speech.speak_many(200, seed=99)
+    table = {"espeak-ng": _wer(model, processor, texts, waves)}
+    sentences = practice.sentences(60, seed=77)
+    for voice in ("awb", "slt", "rms", "kal16"):
+        table[voice] = _wer(model, processor, sentences, [speech.flite(text, voice) for text in sentences])
+    print("WER", {voice: round(rate, 3) for voice, rate in table.items()}, flush=True)
+    return table
+
+
+@torch.no_grad()
+def _hear(model: VoxtralForConditionalGeneration, train: corpus.Corpus, count: int) -> tuple[list[str], Tensor]:
+    """Texts, and the tower's outputs for them, float16 [count, 1500, C]."""
+    groups = train.groups(count, np.random.default_rng(5))
+    texts: list[str] = []
+    hidden: list[Tensor] = []
+    for start in range(0, count, 16):
+        some, mels_bft = train.joined(groups[start : start + 16])
+        texts += some
+        hidden.append(model.model.audio_tower(mels_bft).last_hidden_state.half())
+    return texts, torch.cat(hidden)
+
+
+def main() -> None:
+    """Build, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=PACKAGED)
+    parser.add_argument("--work", type=Path, default=Path("build/tiny"))
+    parser.add_argument("--utterances", type=int, default=9_000)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    began = time.monotonic()
+    network.write_tokenizer(options.work)
+    processor = network.processor(options.work)
+    train = corpus.make(options.utterances, seed=1, variants=2)
+    print(f"corpus: {len(train.texts)} clips, {time.monotonic() - began:.0f} s", flush=True)
+
+    short = network.build(positions=corpus.CHUNK_FRAMES // 2)
+    head = nn.Linear(network.WIDTH, 1 + len(stages.LETTERS))
+    letters = nn.ModuleDict({"model": short, "head": head})
+    if (done := options.work / "1-letters.safetensors").exists():
+        load_model(letters, done)
+    else:
+        stages.train_letters(short, head, train, steps=2_200, batch=32, rate=2e-3, seed=1)
+        save_model(letters, str(done))
+
+    model = network.build(positions=1_500, tower_from=short)
+    letters = nn.ModuleDict({"model": model, "head": head})
+    if (done := options.work / "2-long.safetensors").exists():
+        load_model(letters, done)
+    else:
+        stages.train_letters(model, head, train, steps=150, batch=16, rate=4e-4, seed=2)
+        save_model(letters, str(done))
+
+    if (done := options.work / "3-decoder.safetensors").exists():
+        load_model(model, done)
+    else:
+        texts, hidden_ntc = _hear(model, train, 6_000)
+        stages.train_decoder(model, processor, hidden_ntc, texts, steps=1_000, batch=32, rate=1.5e-3)
+        save_model(model, str(done))
+        measure(model, processor)
+
+    if (done := options.work / "4-together.safetensors").exists():
+        load_model(model, done)
+    else:
+        stages.train_together(model, processor, train, steps=250, batch=16, rate=5e-4)
+        save_model(model, str(done))
+
+    measure(model, processor)
+    model.save_pretrained(options.output)
+    processor.save_pretrained(options.output)
+    print(f"{options.output}: {sum(p.numel() for p in model.parameters()):,} parameters, {time.monotonic() - began:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

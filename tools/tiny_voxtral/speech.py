@@ -1,0 +1,118 @@
+"""Sentences of the practice grammar spoken by espeak-ng in many voices, and the rooms and microphones they are heard through."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from voxtune.phrases import practice
+
+Wave = npt.NDArray[np.float32]
+
+SAMPLE_RATE_HZ = 16_000
+ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
+VARIANTS = (
+    *("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2", "klatt3", "klatt4"),
+    *("adam", "Alex", "Alicia", "Andrea", "Andy", "Annie", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david"),
+    *("Denis", "Diogo", "ed", "edward", "Gene", "gustave", "Henrique", "Hugo", "iven", "iven3", "Jacky", "john", "kaukovalta"),
+    *("Lee", "linda", "marcelo", "Marco", "Mario", "Max", "michael", "michel", "miguel", "mike", "Nguyen", "pablo", "paul"),
+    *("pedro", "quincy", "rob", "robert", "steph", "steph3", "travis", "victor", "Zac", "anika", "grandma", "grandpa", "norbert"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One way for espeak-ng to speak."""
+
+    name: str
+    speed_wpm: int
+    pitch: int
+    """0-99, espeak-ng's scale."""
+    gap_10ms: int
+    """Extra pause between words, in units of 10 ms."""
+
+
+def draw_voice(rng: random.Random) -> Voice:
+    """A random voice of those that the tiny model is trained on."""
+    name = f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS)}"
+    return Voice(name=name, speed_wpm=rng.randint(125, 210), pitch=rng.randint(15, 85), gap_10ms=rng.choice((0, 0, 0, 1, 3)))
+
+
+def draw_text(rng: random.Random) -> str:
+    """Mostly commands; one in four is loose words, so that the decoder must listen rather than guess."""
+    if rng.random() < 0.75:
+        return practice.draw(rng)
+    return " ".join(rng.choices(practice.words(), k=rng.randint(1, 6)))
+
+
+def espeak(text: str, voice: Voice) -> Wave:
+    """`text` spoken by espeak-ng, [T] mono at 16 kHz."""
+    command = ["espeak-ng", "-v", voice.name, "-s", str(voice.speed_wpm), "-p", str(voice.pitch), "-g", str(voice.gap_10ms), "--stdout", text]
+    return _decode(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def flite(text: str, voice: str, *, stretch: float = 1.0) -> Wave:
+    """`text` spoken by a voice of flite, [T] mono at 16 kHz; the tiny model is never trained on these."""
+    command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-t", text, "-o", "/dev/stdout"]
+    return _decode(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def _decode(wav: bytes) -> Wave:
+    # Both programs write a WAV header to a pipe before they know the length, so the samples are read as the raw rest of the file.
+    rate_hz = int.from_bytes(wav[24:28], "little")
+    start = wav.index(b"data") + 8
+    samples = np.frombuffer(wav[start : start + (len(wav) - start) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
+    return samples if rate_hz == SAMPLE_RATE_HZ else soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ).astype(np.float32)
+
+
+def speak_many(count: int, *, seed: int) -> tuple[list[str], list[Wave]]:
+    """`count` random sentences in random voices."""
+    rng = random.Random(seed)
+    jobs = [(draw_text(rng), draw_voice(rng)) for _ in range(count)]
+    with ThreadPoolExecutor(4) as pool:
+        waves = list(pool.map(lambda job: espeak(*job), jobs))
+    return [text for text, _ in jobs], waves
+
+
+def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
+    """The same utterance at another pace, in another room, through another microphone, with noise; peak at most 1."""
+    pace = rng.uniform(0.88, 1.14)  # pitch and formants move along, as with another speaker
+    wave = soxr.resample(wave, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * pace).astype(np.float32)
+    lead, tail = rng.integers(0, 9_000), rng.integers(800, 6_000)
+    wave = np.concatenate([np.zeros(lead, np.float32), wave, np.zeros(tail, np.float32)])
+    size = len(wave) + 8_000
+    spectrum = np.fft.rfft(wave, size)
+    frequency_hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    if rng.random() < 0.5:
+        decay_s = rng.uniform(0.05, 0.4)
+        time_s = np.arange(8_000) / SAMPLE_RATE_HZ
+        room = rng.standard_normal(8_000) * np.exp(-6.9 * time_s / decay_s) * rng.uniform(0.02, 0.15)
+        room[0] = 1.0
+        spectrum = spectrum * np.fft.rfft(room, size)
+    # A microphone: a smooth random curve over log frequency, +-9 dB.
+    knots_db = rng.uniform(-9, 9, size=7)
+    spectrum = spectrum * 10 ** (np.interp(np.log(frequency_hz + 50), np.linspace(np.log(50), np.log(8_050), 7), knots_db) / 20)
+    wave = np.fft.irfft(spectrum, size)[: len(wave)]
+    if rng.random() < 0.85:
+        colour = rng.uniform(0, 1)  # 0 white, 1 pink
+        noise_spectrum = np.fft.rfft(rng.standard_normal(len(wave)))
+        noise_spectrum /= np.maximum(np.arange(len(noise_spectrum)), 1) ** (colour / 2)
+        noise = np.fft.irfft(noise_spectrum, len(wave))
+        snr_db = rng.uniform(6, 40)
+        wave = wave + noise * np.sqrt(np.mean(wave**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    return (wave / np.abs(wave).max() * 10 ** rng.uniform(-1.2, -0.05)).astype(np.float32)
+
+
+def flac(wave: Wave) -> bytes:
+    """16-bit FLAC of [T] mono at 16 kHz."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
