@@ -15,7 +15,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny_voxtral import speech
-
 from voxtune.phrases import practice
 
 PACKAGED = Path(__file__).parent.parent / "examples" / "demo_voice"

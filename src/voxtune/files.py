@@ -30,8 +30,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -82,7 +82,7 @@ def flush_tree(folder: Path) -> None:
     """Make every file and name under `folder` survive a power cut."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            descriptor = os.open(os.path.join(parent, name), os.O_RDONLY)
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
@@ -99,13 +99,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     refuse_if_used(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
-    os.chmod(partial, 0o755)
+    partial.chmod(0o755)
     try:
         yield partial
         flush_tree(partial)
         if path.exists():
             path.rmdir()  # empty, or refused above; a folder that was filled meanwhile makes this fail and stays whole
-        os.rename(partial, path)
+        partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

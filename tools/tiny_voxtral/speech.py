@@ -70,7 +70,7 @@ def _decode(wav: bytes) -> Wave:
     rate_hz = int.from_bytes(wav[24:28], "little")
     start = wav.index(b"data") + 8
     samples = np.frombuffer(wav[start : start + (len(wav) - start) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
-    return samples if rate_hz == SAMPLE_RATE_HZ else soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ).astype(np.float32)
+    return samples if rate_hz == SAMPLE_RATE_HZ else np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
 
 
 def speak_many(count: int, *, seed: int) -> tuple[list[str], list[Wave]]:
@@ -89,7 +89,7 @@ def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
     lead, tail = rng.integers(0, 9_000), rng.integers(800, 6_000)
     wave = np.concatenate([np.zeros(lead, np.float32), wave, np.zeros(tail, np.float32)])
     size = len(wave) + 8_000
-    spectrum = np.fft.rfft(wave, size)
+    spectrum: npt.NDArray[np.complex128] = np.fft.rfft(wave, size)
     frequency_hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     if rng.random() < 0.5:
         decay_s = rng.uniform(0.05, 0.4)
@@ -100,15 +100,15 @@ def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
     # A microphone: a smooth random curve over log frequency, +-9 dB.
     knots_db = rng.uniform(-9, 9, size=7)
     spectrum = spectrum * 10 ** (np.interp(np.log(frequency_hz + 50), np.linspace(np.log(50), np.log(8_050), 7), knots_db) / 20)
-    wave = np.fft.irfft(spectrum, size)[: len(wave)]
+    heard = np.fft.irfft(spectrum, size)[: len(wave)]
     if rng.random() < 0.85:
         colour = rng.uniform(0, 1)  # 0 white, 1 pink
-        noise_spectrum = np.fft.rfft(rng.standard_normal(len(wave)))
+        noise_spectrum = np.fft.rfft(rng.standard_normal(len(heard)))
         noise_spectrum /= np.maximum(np.arange(len(noise_spectrum)), 1) ** (colour / 2)
-        noise = np.fft.irfft(noise_spectrum, len(wave))
+        noise = np.fft.irfft(noise_spectrum, len(heard))
         snr_db = rng.uniform(6, 40)
-        wave = wave + noise * np.sqrt(np.mean(wave**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
-    return (wave / np.abs(wave).max() * 10 ** rng.uniform(-1.2, -0.05)).astype(np.float32)
+        heard = heard + noise * np.sqrt(np.mean(heard**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    return np.asarray(heard / np.abs(heard).max() * 10 ** rng.uniform(-1.2, -0.05), dtype=np.float32)
 
 
 def flac(wave: Wave) -> bytes:

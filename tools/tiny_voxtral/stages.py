@@ -6,6 +6,7 @@ From cross-entropy alone the decoder learns the grammar and ignores the audio, s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ LETTERS = " abcdefghijklmnopqrstuvwxyz"
 
 
 def _schedule(step: int, steps: int, warmup: int) -> float:
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + np.cos(np.pi * min(1.0, step / steps)))
+    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def _descend(name: str, parameters: list[nn.Parameter], losses: Iterator[Tensor], *, steps: int, rate: float, warmup: int) -> None:
@@ -90,7 +91,7 @@ class Prompts:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def batch(self, texts: list[str], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """ids and labels [B, L]; the language is named in two of three."""
+        """Token ids and labels [B, L]; the language is named in two of three."""
         rows = []
         for text in texts:
             language = self._language if rng.random() < 2 / 3 else []
@@ -130,9 +131,7 @@ def train_decoder(
     _descend("decoder", parts, losses(), steps=steps, rate=rate, warmup=60)
 
 
-def train_together(
-    model: VoxtralForConditionalGeneration, processor: VoxtralProcessor, corpus: Corpus, *, steps: int, batch: int, rate: float
-) -> None:
+def train_together(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor, corpus: Corpus, *, steps: int, batch: int, rate: float) -> None:
     """Everything at once on 30 s chunks."""
     rng = np.random.default_rng(4)
     prompts = Prompts(processor)

@@ -18,7 +18,7 @@ def dataset() -> None:
 
 @dataset.command("import")
 @click.argument("audio", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--transcripts", required=True, type=click.Path(path_type=Path), help="JSONL, CSV, TSV, LJSpeech metadata.csv, .txt with a line a clip, or a folder.")
+@click.option("--transcripts", required=True, type=click.Path(path_type=Path), help="JSONL, CSV, TSV, LJSpeech, .txt with a line a clip, or a folder of .txt.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="New folder for the dataset.")
 @click.option("--language", help="Two-letter language of the clips.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
@@ -26,7 +26,8 @@ def dataset() -> None:
 @json_option
 def import_(audio: tuple[Path, ...], transcripts: Path, output: Path, language: str | None, seed: int, speakers_apart: bool, as_json: bool) -> None:
     """Make a dataset from audio files (or folders of them) and their transcripts."""
-    from voxtune.dataset import store, transcripts as sources
+    from voxtune.dataset import store
+    from voxtune.dataset import transcripts as sources
     from voxtune.errors import CallError
     from voxtune.files import refuse_if_used
     from voxtune.languages import check_code
@@ -42,7 +43,8 @@ def import_(audio: tuple[Path, ...], transcripts: Path, output: Path, language: 
         emit({key: value for key, value in about.items() if key != "split"} | {"output": str(output), "split": about["split"]["counts"]})
         return
     sides = about["split"]["counts"]
-    console().print(f"{about['num_clips']} clips, {about['duration_s']:.0f} s in {escape(str(output))}: " + ", ".join(f"{n} {side}" for side, n in sides.items()))
+    shares = ", ".join(f"{count} {side}" for side, count in sides.items())
+    console().print(f"{about['num_clips']} clips, {about['duration_s']:.0f} s in {escape(str(output))}: {shares}")
 
 
 @dataset.command()
@@ -76,7 +78,8 @@ def check(ctx: click.Context, data: str, as_json: bool) -> None:
 def preview(data: str, model: str, count: int, language: str | None, as_json: bool) -> None:
     """What the model sees of the first clips, and which tokens carry loss."""
     from voxtune import audio
-    from voxtune.dataset import clips as clip_files, store
+    from voxtune.dataset import clips as clip_files
+    from voxtune.dataset import store
     from voxtune.languages import check_code
     from voxtune.model import names
 
@@ -115,10 +118,11 @@ def export(data: str, layout: str, output: Path) -> None:
     """Write a dataset in the layout of another tool."""
     from typing import cast
 
-    from voxtune.dataset import clips as clip_files, exporters, store
+    from voxtune.dataset import clips as clip_files
+    from voxtune.dataset import exporters, store
 
     found = store.load(data, strict=False)
     if found.bad_lines or not found.clips:
         clip_files.read(found.file)  # raises, naming the lines
-    exporters.export(found.clips, output, format=cast(exporters.Format, layout))
+    exporters.export(found.clips, output, layout=cast(exporters.Format, layout))
     console().print(f"{len(found.clips)} clips in {escape(str(output))}")

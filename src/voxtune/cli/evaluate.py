@@ -34,7 +34,8 @@ def run_evaluation(run_folder: Path, data: str | None = None) -> dict[str, Any]:
     """Evaluate a run with a progress bar on the terminal."""
     run = RunFolder(run_folder)
     if not run.settings.is_file():
-        raise CallError(f"{run_folder} is not a training run: there is no {run.settings.name} in it.", hint="Give the folder that `voxtune train --output` named.")
+        hint = "Give the folder that `voxtune train --output` named."
+        raise CallError(f"{run_folder} is not a training run: there is no {run.settings.name} in it.", hint=hint)
     settings = settings_files.load(run.settings, {})
     with working():
         from voxtune.evaluation import report

@@ -106,4 +106,5 @@ class _Terminal:
         """One line for each validation."""
         if "eval_wer" in values:
             epoch = f"epoch {values['epoch']:.1f}  " if "epoch" in values else ""
-            self._console.print(f"  {epoch}step {int(values['step'])}: validation WER {values['eval_wer']:.1%}, loss {values.get('eval_loss', float('nan')):.3f}")
+            loss = f", loss {values['eval_loss']:.3f}" if "eval_loss" in values else ""
+            self._console.print(f"  {epoch}step {int(values['step'])}: validation WER {values['eval_wer']:.1%}{loss}")

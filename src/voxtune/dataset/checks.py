@@ -13,8 +13,20 @@ from voxtune.dataset.clips import BadLine, Clip, sentence_key
 from voxtune.errors import AudioError
 
 Code = Literal[
-    *("missing", "unreadable", "not_audio", "empty", "silent", "clipped", "too_quiet", "too_short", "too_long", "nan_or_inf"),
-    *("wrong_text", "duplicate_audio", "duplicate_text", "bad_line"),
+    "missing",
+    "unreadable",
+    "not_audio",
+    "empty",
+    "silent",
+    "clipped",
+    "too_quiet",
+    "too_short",
+    "too_long",
+    "nan_or_inf",
+    "wrong_text",
+    "duplicate_audio",
+    "duplicate_text",
+    "bad_line",
 ]
 Severity = Literal["error", "warning"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +58,10 @@ def clean_text(text: str) -> str:
 
 
 def sentence_key(text: str) -> str:
-    """What makes two transcripts the same sentence: letters and digits alone, case-folded, so that "Yes!" is "yes"."""
+    """What makes two transcripts the same sentence: letters, their marks and digits alone, case-folded, so that "Yes!" is "yes"."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[^\w\s]|_", " ", folded).split()) or " ".join(folded.split())
+    spoken = "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
+    return " ".join(spoken.split()) or " ".join(folded.split())
 
 
 def read_lines(file: Path) -> tuple[list[Clip], list[BadLine]]:
@@ -109,10 +109,10 @@ def parse_row(row: dict[str, Any], *, file: Path, line: int | None) -> Clip:
         return DatasetError(message, file=file, line=line, hint=f"Each row needs {AUDIO_KEYS[0]} and {TEXT_KEYS[0]}.")
 
     values: dict[str, str] = {}
-    for kind, keys in (("audio_path", AUDIO_KEYS), ("text", TEXT_KEYS)):
+    for kind, what, keys in (("audio_path", "the audio", AUDIO_KEYS), ("text", "the transcript", TEXT_KEYS)):
         named = [key for key in keys if key in row]
         if not named:
-            raise fail(f"no column for {'the audio' if kind == 'audio_path' else 'the transcript'} ({', '.join(keys)}); there is {', '.join(map(str, row))}.")
+            raise fail(f"no column for {what} ({', '.join(keys)}); there is {', '.join(map(str, row))}.")
         value = row[named[0]]
         if not isinstance(value, str):
             raise fail(f"{named[0]} must be text, not {type(value).__name__}.")
@@ -133,8 +133,15 @@ def parse_row(row: dict[str, Any], *, file: Path, line: int | None) -> Clip:
     path = file.parent / values["audio_path"]
     text = clean_text(values["text"])
     return Clip(
-        **{"audio_path": values["audio_path"], "path": path, "text": text, "language": language},
-        **{"start_s": start_s, "end_s": end_s, "speaker": speaker, "split": split, "line": line},
+        audio_path=values["audio_path"],
+        path=path,
+        text=text,
+        language=language,
+        start_s=start_s,
+        end_s=end_s,
+        speaker=speaker,
+        split=split,
+        line=line,
     )
 
 

@@ -16,7 +16,7 @@ Format = Literal["audiofolder", "ljspeech", "nemo"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
-def export(clips: Sequence[Clip], folder: Path, *, format: Format) -> None:
+def export(clips: Sequence[Clip], folder: Path, *, layout: Format) -> None:
     """Write `clips` to a new `folder`, all of it or nothing.
 
     audiofolder: a folder a split with metadata.jsonl (`file_name`, `transcription`), as datasets.load_dataset reads it
@@ -25,7 +25,7 @@ def export(clips: Sequence[Clip], folder: Path, *, format: Format) -> None:
     """
     writers: dict[str, Callable[[Sequence[Clip], Path], None]] = {"audiofolder": _audiofolder, "ljspeech": _ljspeech, "nemo": _nemo}
     with files.new_folder(folder) as partial:
-        writers[format](clips, partial)
+        writers[layout](clips, partial)
 
 
 def _audiofolder(clips: Sequence[Clip], folder: Path) -> None:

@@ -148,13 +148,13 @@ def _match(clips: Sequence[Clip], audio: Sequence[Path], file: Path) -> list[Cli
     for clip in clips:
         listed = Path(clip.audio_path)
         named = by_name.get(listed.name) or by_name.get(listed.stem) or []
-        path = by_path.get(clip.path.resolve()) or (named[0] if len(named) == 1 else None)
-        if path is None:
+        match = by_path.get(clip.path.resolve()) or (named[0] if len(named) == 1 else None)
+        if match is None:
             several = f"; {len(named)} files have this name" if len(named) > 1 else ""
             message = f"{clip.audio_path} is not among the audio given{several}."
             raise DatasetError(message, file=file, line=clip.line, hint="Give its file or folder too, or remove the line.")
-        used.add(path)
-        matched.append(replace(_with_text(clip, file), path=path))
+        used.add(match)
+        matched.append(replace(_with_text(clip, file), path=match))
     left = [path for path in audio if path not in used]
     if left:
         more = f" (and for {len(left) - 1} others)" if len(left) > 1 else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many clips are done, and of how many."""
 
 
-def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
+def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Transcribe held-out clips with base and tuned model and compare; writes and returns report.json.
 
     The clips are the run's own test side, or all of `data` but what the run trained on. The tuned model is the one reloaded from
@@ -62,8 +61,8 @@ def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None
     return report
 
 
-def _telling(progress: Progress, what: str, total: int) -> Callable[[int], None]:
-    return lambda done: progress(what, done, total)
+def _telling(progress: Progress | None, what: str, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else lambda done: progress(what, done, total)
 
 
 def build(clips: Sequence[Clip], base_texts: Sequence[str], tuned_texts: Sequence[str], *, seconds: dict[str, float]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _SEARCH_S = 8.0
 
 
 def transcribe(
-    model: Any, encoder: Encoder, prompts: Sequence[Example], precision: Precision, *, batch_size: int = 8, progress: Callable[[int], None] = lambda done: None
+    model: Any, encoder: Encoder, prompts: Sequence[Example], precision: Precision, *, batch_size: int = 8, progress: Callable[[int], None] | None = None
 ) -> list[str]:
     """The text heard in each prompt. `model` is a Voxtral or a PeftModel over one; `progress` gets the number done after each batch."""
     texts: list[str] = []
@@ -28,7 +28,8 @@ def transcribe(
     try:
         for start in range(0, len(prompts), batch_size):
             texts += _batch(model, encoder, prompts[start : start + batch_size], precision)
-            progress(len(texts))
+            if progress is not None:
+                progress(len(texts))
     finally:
         model.train(was_training)
     return texts
@@ -63,7 +64,7 @@ def pieces(wave: audio.Wave) -> list[audio.Wave]:
     return [*found, wave]
 
 
-def transcribe_file(model: Any, encoder: Encoder, file: Path, precision: Precision, *, language: str | None, progress: Callable[[int], None] = lambda done: None) -> str:
+def transcribe_file(model: Any, encoder: Encoder, file: Path, precision: Precision, *, language: str | None) -> str:
     """The text of an audio file of any length. Raises AudioError."""
     prompts = [encoder.example(piece, language=language, text=None) for piece in pieces(audio.read(file))]
-    return " ".join(text for text in transcribe(model, encoder, prompts, precision, progress=progress) if text)
+    return " ".join(text for text in transcribe(model, encoder, prompts, precision) if text)

@@ -85,9 +85,8 @@ class Encoder:
     def features(self, wave: Wave) -> Tensor:
         """Log-mel of [T] mono at 16 kHz, padded with silence to whole chunks: float32 [n, 128, 3000]."""
         extractor = self.processor.feature_extractor
-        out = extractor(
-            np.asarray(wave, dtype=np.float32), sampling_rate=SAMPLE_RATE_HZ, padding=True, truncation=False, pad_to_multiple_of=CHUNK_SAMPLES, return_tensors="pt"
-        )
+        padding = {"padding": True, "truncation": False, "pad_to_multiple_of": CHUNK_SAMPLES}
+        out = extractor(np.asarray(wave, dtype=np.float32), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt", **padding)
         mel_ft: Tensor = out["input_features"][0]
         return mel_ft.reshape(mel_ft.shape[0], -1, CHUNK_MEL_FRAMES).transpose(0, 1).contiguous()
 

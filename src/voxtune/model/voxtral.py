@@ -6,7 +6,6 @@ VoxtralForConditionalGeneration; `part_of` reads the part from a parameter's nam
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,14 +84,19 @@ def load_base(place: ModelPlace, precision: Precision, *, in_4bit: bool = False)
     quantization = _four_bit() if in_4bit else None
     try:
         # strict: weights that are missing or of another shape would be drawn at random and pass unnoticed.
-        model, info = VoxtralForConditionalGeneration.from_pretrained(
+        loaded: Any = VoxtralForConditionalGeneration.from_pretrained(
             place.source, dtype=precision.frozen, quantization_config=quantization, output_loading_info=True
         )
+        model: VoxtralForConditionalGeneration = loaded[0]
+        info: dict[str, Any] = loaded[1]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _cannot_load(place, "weights", error) from None
     if absent := sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"]):
         raise ModelError(f"{place.name} lacks {len(absent)} weights, {absent[0]} among them.", hint="Copy or download it again, whole.")
-    return model.to(precision.device).eval() if quantization is None else model.eval()
+    if quantization is None:
+        nn.Module.to(model, torch.device(precision.device))
+    model.eval()
+    return model
 
 
 def load_adapter(model: VoxtralForConditionalGeneration, folder: Path) -> PeftModel:
@@ -107,7 +111,7 @@ def _four_bit() -> BitsAndBytesConfig:
     if not torch.cuda.is_available():
         raise SettingsError("load_in_4bit needs an NVIDIA GPU; there is none here.", hint="Leave it out, or train where there is a GPU.")
     try:
-        import bitsandbytes  # noqa: F401 - only whether it is there
+        import bitsandbytes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401 - optional, and only whether it is there
     except ImportError:
         raise MissingDependencyError("load_in_4bit needs bitsandbytes.", hint="pip install bitsandbytes") from None
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
@@ -117,7 +121,8 @@ def prepare_training(model: VoxtralForConditionalGeneration, settings: TrainSett
     """Freeze and adapt `model` as the settings say; what trains is fp32, what does not has no gradient."""
     layers = len(_tower(model).layers)
     if settings.train_tower_layers > layers:
-        raise SettingsError(f"train_tower_layers = {settings.train_tower_layers}: the audio tower has {layers} layers.", hint="Use a smaller number, or 0 for all.")
+        message = f"train_tower_layers = {settings.train_tower_layers}: the audio tower has {layers} layers."
+        raise SettingsError(message, hint="Use a smaller number, or 0 for all.")
     if settings.gradient_checkpointing:
         model.config.use_cache = False
     prepared = _with_lora(model, settings) if settings.method == "lora" else _unfreeze(model, settings)
@@ -144,7 +149,7 @@ def _with_lora(model: VoxtralForConditionalGeneration, settings: TrainSettings) 
         target_modules="|".join(targets),
         bias="none",
     )
-    return get_peft_model(model, config)  # type: ignore[return-value]  # a PeftModel, for a config without a task type
+    return get_peft_model(model, config)
 
 
 def _unfreeze(model: VoxtralForConditionalGeneration, settings: TrainSettings) -> VoxtralForConditionalGeneration:
@@ -197,7 +202,7 @@ def save(model: VoxtralForConditionalGeneration | PeftModel, processor: VoxtralP
 def load_trained(model: VoxtralForConditionalGeneration | PeftModel, checkpoint: Path) -> None:
     """Put a checkpoint's weights into the model that is training. Raises ModelError if they do not fit."""
     if isinstance(model, PeftModel):
-        found = set_peft_model_state_dict(model, load_file(checkpoint / "adapter_model.safetensors"))
+        found: Any = set_peft_model_state_dict(model, load_file(checkpoint / "adapter_model.safetensors"))
         wrong = [*found.unexpected_keys, *(key for key in found.missing_keys if "lora_" in key)]
     else:
         weights = {name: value for file in sorted(checkpoint.glob("model*.safetensors")) for name, value in load_file(file).items()}
@@ -208,7 +213,7 @@ def load_trained(model: VoxtralForConditionalGeneration | PeftModel, checkpoint:
 
 
 def _cannot_load(place: ModelPlace, what: str, error: Exception) -> ModelError:
-    if os.path.isdir(place.source):
+    if Path(place.source).is_dir():
         hint = "Copy the folder again, whole." if place.source != str(tiny_folder()) else "Install voxtune again."
     else:
         hint = "Check the id, your network and, for a gated model, `hf auth login`; or use --model tiny, which needs none of them."

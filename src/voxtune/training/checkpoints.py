@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -30,7 +29,7 @@ def write(folder: Path, step: int, fill: Callable[[Path], Path]) -> Path:
         files.flush_tree(filled)
         if place.exists():  # the same step again, after a resume from an older checkpoint
             shutil.rmtree(place)
-        os.rename(filled, place)
+        filled.rename(place)
         files.flush_folder(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -47,7 +46,7 @@ def prune(folder: Path, *, keep: int, best_step: int | None) -> None:
             return
         if step not in protected:
             doomed = path.with_name(f"{files.PARTIAL}{path.name}")
-            os.rename(path, doomed)  # first out of sight: half a checkpoint must not be found
+            path.rename(doomed)  # first out of sight: half a checkpoint must not be found
             shutil.rmtree(doomed)
             surplus -= 1
 

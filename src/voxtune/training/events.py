@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -78,7 +78,7 @@ class Events:
         """Let Trackio write what it still holds."""
         if self._trackio is not None:
             try:
-                with contextlib.redirect_stdout(sys.stderr):
+                with _told_to_log():
                     self._trackio.finish()
             except _TRACKIO_ERRORS as error:
                 self._drop_trackio(error)
@@ -102,14 +102,24 @@ def _on_this_machine() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+@contextlib.contextmanager
+def _told_to_log() -> Iterator[None]:
+    """What Trackio prints goes to the log."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            log.info("%s", line)
+
+
 def _open_trackio(name: str, settings: TrainSettings) -> Any:
     try:
-        with _on_this_machine(), contextlib.redirect_stdout(sys.stderr):
+        with _on_this_machine(), _told_to_log():
             import trackio
 
-            return trackio.init(
-                project=TRACKIO_PROJECT, name=name, config=settings.model_dump(mode="json"), resume="allow", embed=False, auto_log_cpu=False
-            )
+            return trackio.init(project=TRACKIO_PROJECT, name=name, config=settings.model_dump(mode="json"), resume="allow", embed=False, auto_log_cpu=False)
     except (ImportError, *_TRACKIO_ERRORS) as error:
         log.warning("Trackio could not be started; the run goes on without it: %s", error)
         return None

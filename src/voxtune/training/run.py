@@ -41,7 +41,7 @@ MAY_CHANGE = frozenset({"output", "epochs", "eval_batch_size", "save_total_limit
 
 
 def train(settings: TrainSettings, *, score: Scorer, resume: bool = False, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Run (or go on with) the training that `settings` describe, and return its final status as status.json holds it.
+    """Run (or go on with) the training that `settings` describe, and return its final status: what status.json holds, and the run's folder as `output`.
 
     Raises InUseError if the run folder is taken, DatasetError, ModelError, SettingsError, and TrainingError if training fails; from the
     moment the folder exists, a failure is in its status.json too.
@@ -83,7 +83,7 @@ def train(settings: TrainSettings, *, score: Scorer, resume: bool = False, watch
         raise
     finally:
         events.close()
-    return status.read(run)
+    return {**status.read(run), "output": str(run.path)}
 
 
 def _fail(state: StatusFile, events: Events, message: str, hint: str) -> None:
@@ -131,9 +131,7 @@ def _usable_clips(settings: TrainSettings) -> list[Clip]:
     return clips
 
 
-def _train(
-    settings: TrainSettings, run: RunFolder, place: names.ModelPlace, clips: Sequence[Clip], state: StatusFile, events: Events, score: Scorer
-) -> None:
+def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, clips: Sequence[Clip], state: StatusFile, events: Events, score: Scorer) -> None:
     events.stage("preparing", clips=counts(clips))
     transformers.set_seed(settings.seed)
     precision = voxtral.choose_precision(settings.precision)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from voxtune.errors import TrainingError
 from voxtune.model.batches import Encoder
@@ -34,6 +34,9 @@ SELECTION = "eval_selection"
 def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: float, folder: Path) -> TrainingArguments:
     """Our settings as transformers' own."""
     by_steps = "steps" if settings.eval_steps else "epoch"
+    # Passed only where wanted: transformers 5.23 warns of these names, and the older versions we support have no others.
+    checkpointing: dict[str, Any] = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    checkpointing = checkpointing if settings.gradient_checkpointing else {}
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -47,8 +50,7 @@ def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: f
         max_grad_norm=settings.max_grad_norm,
         bf16=precision.autocast,
         use_cpu=precision.device == "cpu",
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        **checkpointing,
         eval_strategy=by_steps,
         eval_steps=settings.eval_steps or None,
         save_strategy=by_steps,
@@ -97,6 +99,7 @@ class VoxtralTrainer(Trainer):
         if settings.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.early_stopping))
         super().__init__(model=model, args=args, data_collator=encoder.collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
+        self.remove_callback(PrinterCallback)  # prints every line of figures to standard output; Watch carries them instead
 
     def training_step(self, model: nn.Module, inputs: dict[str, Tensor | Any], num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """One forward and backward pass. Raises TrainingError when the loss is no number any more."""
@@ -112,10 +115,12 @@ class VoxtralTrainer(Trainer):
         """Loss and WER on the validation clips."""
         self._status.update(stage="evaluating")
         metrics = super().evaluate(*args, **kwargs)
+        assert self.model is not None, "given to __init__"
         scores = self._validate(self.model)
         metrics |= {f"eval_{name}": value for name, value in scores.items()}
         metrics[SELECTION] = scores["wer"] + 1e-4 * min(metrics["eval_loss"], 99.0)
-        self._events.metrics({"step": self.state.global_step} | {name: value for name, value in metrics.items() if name in REPORTED and math.isfinite(value)})
+        figures = {name: metrics[name] for name in REPORTED if math.isfinite(metrics.get(name, math.nan))}
+        self._events.metrics({"step": self.state.global_step, **figures})
         changes: dict[str, Any] = {"stage": "training"}
         if self.state.global_step == 0:
             changes["base_wer"] = scores["wer"]
@@ -138,6 +143,8 @@ class VoxtralTrainer(Trainer):
                 parent_save(model, trial)
             finally:
                 self.args.output_dir = str(folder)
+            # A pickle of the arguments, which nothing reads: settings.yaml has them, and no checkpoint may hold what can run code.
+            (partial / f"checkpoint-{step}" / "training_args.bin").unlink(missing_ok=True)
             return partial / f"checkpoint-{step}"
 
         checkpoints.write(folder, step, fill)
@@ -173,8 +180,8 @@ class Watch(TrainerCallback):
         """Figures of training; those of validation go out with their WER, from `evaluate`."""
         if logs is None or "loss" not in logs:
             return
-        values: dict[str, float] = {"step": state.global_step} | {name: float(logs[name]) for name in ("loss", "learning_rate", "grad_norm", "epoch") if name in logs}
-        self._events.metrics({name: value for name, value in values.items() if math.isfinite(value)})
+        figures = {name: float(logs[name]) for name in ("loss", "learning_rate", "grad_norm", "epoch") if math.isfinite(logs.get(name, math.nan))}
+        self._events.metrics({"step": state.global_step, **figures})
         self._status.update(step=state.global_step, epoch=float(state.epoch or 0.0))
 
 
