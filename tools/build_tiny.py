@@ -75,27 +75,34 @@ def main() -> None:
     began = time.monotonic()
     network.write_tokenizer(options.work)
     processor = network.processor(options.work)
-    train = corpus.make(options.utterances, seed=1, variants=2)
-    print(f"corpus: {len(train.texts)} clips, {time.monotonic() - began:.0f} s", flush=True)
-
     short = network.build(positions=corpus.CHUNK_FRAMES // 2)
     head = nn.Linear(network.WIDTH, 1 + len(stages.LETTERS))
     letters = nn.ModuleDict({"model": short, "head": head})
+    # First in hard conditions, so that little is learned by rote, then in mild ones, which are those it will be used in.
     if (done := options.work / "1-letters.safetensors").exists():
         load_model(letters, done)
     else:
-        stages.train_letters(short, head, train, steps=2_200, batch=32, rate=2e-3, seed=1)
+        hard = corpus.make(options.utterances, seed=1, strengths=(1.0, 1.0))
+        stages.train_letters(short, head, hard, steps=2_200, batch=32, rate=2e-3, seed=1, strength=1.0)
+        save_model(letters, str(done))
+
+    train = corpus.make(options.utterances, seed=2, strengths=(0.0, 0.4))
+    print(f"corpus: {len(train.texts)} clips, {time.monotonic() - began:.0f} s", flush=True)
+    if (done := options.work / "2-mild.safetensors").exists():
+        load_model(letters, done)
+    else:
+        stages.train_letters(short, head, train, steps=2_400, batch=32, rate=1.5e-3, seed=3, strength=0.4)
         save_model(letters, str(done))
 
     model = network.build(positions=1_500, tower_from=short)
     letters = nn.ModuleDict({"model": model, "head": head})
-    if (done := options.work / "2-long.safetensors").exists():
+    if (done := options.work / "3-long.safetensors").exists():
         load_model(letters, done)
     else:
-        stages.train_letters(model, head, train, steps=150, batch=16, rate=4e-4, seed=2)
+        stages.train_letters(model, head, train, steps=100, batch=16, rate=4e-4, seed=2, strength=0.4)
         save_model(letters, str(done))
 
-    if (done := options.work / "3-decoder.safetensors").exists():
+    if (done := options.work / "4-decoder.safetensors").exists():
         load_model(model, done)
     else:
         texts, hidden_ntc = _hear(model, train, 6_000)
@@ -103,7 +110,7 @@ def main() -> None:
         save_model(model, str(done))
         measure(model, processor)
 
-    if (done := options.work / "4-together.safetensors").exists():
+    if (done := options.work / "5-together.safetensors").exists():
         load_model(model, done)
     else:
         stages.train_together(model, processor, train, steps=250, batch=16, rate=5e-4)

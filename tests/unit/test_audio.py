@@ -12,24 +12,34 @@ from voxtune import audio
 from voxtune.errors import AudioError
 
 
-def _file(wave: np.ndarray, rate_hz: int, format: str, subtype: str | None = None) -> bytes:
+def _file(wave: np.ndarray, rate_hz: int, container: str, subtype: str | None = None) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, wave, rate_hz, format=format, subtype=subtype)
+    soundfile.write(buffer, wave, rate_hz, format=container, subtype=subtype)
     return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("format", "subtype"), [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "PCM_U8"), ("WAV", "FLOAT"), ("WAV", "DOUBLE"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")]
-)  # fmt: skip
+    ("container", "subtype"),
+    [
+        ("WAV", "PCM_16"),
+        ("WAV", "PCM_24"),
+        ("WAV", "PCM_U8"),
+        ("WAV", "FLOAT"),
+        ("WAV", "DOUBLE"),
+        ("FLAC", "PCM_16"),
+        ("OGG", "VORBIS"),
+        ("MP3", "MPEG_LAYER_III"),
+    ],
+)
 @pytest.mark.parametrize(("rate_hz", "channels"), [(8_000, 1), (16_000, 2), (44_100, 1), (48_000, 3)])
-def test_every_format_rate_and_channel_count_becomes_16_khz_mono(format: str, subtype: str, rate_hz: int, channels: int) -> None:
-    if format == "MP3" and channels > 2:
+def test_every_format_rate_and_channel_count_becomes_16_khz_mono(container: str, subtype: str, rate_hz: int, channels: int) -> None:
+    if container == "MP3" and channels > 2:
         channels = 2
     wave = np.stack([speech_like(1.5, rate_hz=rate_hz)] * channels, axis=1)
-    heard = audio.decode(_file(wave, rate_hz, format, subtype), name="x")
+    heard = audio.decode(_file(wave, rate_hz, container, subtype), name="x")
     assert heard.dtype == np.float32
     assert heard.ndim == 1
-    assert abs(len(heard) - 24_000) <= (3_500 if format == "MP3" else 2)  # MP3 pads by whole frames
+    assert abs(len(heard) - 24_000) <= (3_500 if container == "MP3" else 2)  # MP3 pads by whole frames
     assert 0.3 < np.abs(heard).max() < 0.7
 
 

@@ -96,9 +96,7 @@ def test_the_loss_is_the_one_stock_transformers_gives(processor: VoxtralProcesso
         ours = model(**batch).loss
         total, num_tokens = 0.0, 0
         for duration_s, language in zip(DURATIONS_S, ("en", None, "hi", "fr", "en"), strict=True):
-            stock = processor.apply_transcription_request(
-                _sixteen_bit(duration_s), model_id="any", language=language, sampling_rate=16_000, format=["WAV"]
-            )
+            stock = processor.apply_transcription_request(_sixteen_bit(duration_s), model_id="any", language=language, sampling_rate=16_000, format=["WAV"])
             answer = [*processor.tokenizer.encode(f"light {duration_s}", add_special_tokens=False), 2]
             ids = torch.cat([stock["input_ids"][0], torch.tensor(answer)])[None]
             labels = ids.clone()

@@ -27,9 +27,8 @@ def test_a_failed_write_leaves_the_previous_file_whole(tmp_path: Path, monkeypat
 
 
 def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), files.new_folder(tmp_path / "out") as partial:
-        files.put(partial / "x" / "y", b"1")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), files.new_folder(tmp_path / "out") as partial:
+        files.put(partial / "x" / "y", (tmp_path / "not there").read_bytes())
     assert list(tmp_path.iterdir()) == []
     with files.new_folder(tmp_path / "out") as partial:
         files.put(partial / "x" / "y", b"1")

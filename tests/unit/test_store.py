@@ -102,4 +102,3 @@ def test_exports_hold_every_clip_and_text(dataset: Callable[..., Path], tmp_path
     assert set(texts) == set(TEXTS)
     for clip in found.clips:
         assert np.array_equal(soundfile.read(texts[clip.text], dtype="int16")[0], soundfile.read(clip.path, dtype="int16")[0])
-

@@ -34,8 +34,14 @@ def test_a_frozen_tower_has_nothing_that_trains(method: str, frozen: bool, preci
 
 
 @pytest.mark.parametrize(
-    ("scope", "parts"), [("all", set(PARTS)), ("language_model", {"language_model"}), ("language_model+projector", {"language_model", "projector"}), ("audio_tower", {"audio_tower"})]
-)  # fmt: skip
+    ("scope", "parts"),
+    [
+        ("all", set(PARTS)),
+        ("language_model", {"language_model"}),
+        ("language_model+projector", {"language_model", "projector"}),
+        ("audio_tower", {"audio_tower"}),
+    ],
+)
 def test_adapters_are_in_the_parts_of_the_scope_alone(scope: str, parts: set[str], precision: voxtral.Precision) -> None:
     found, _ = _trained({"lora_scope": scope}, precision)
     assert {part for part, count in found.items() if count} == parts

@@ -30,7 +30,7 @@ def test_a_run_leaves_all_that_the_design_names(trained: Trained) -> None:
     losses = [event for event in _events(trained.run) if "loss" in event]
     assert [event["step"] for event in losses] == list(range(1, trained.status["total_steps"] + 1))
     validations = [event for event in _events(trained.run) if "eval_wer" in event]
-    assert [event["step"] for event in validations][0] == 0
+    assert validations[0]["step"] == 0
     assert len(validations) == 4
     assert min(event["eval_wer"] for event in validations[1:]) == trained.status["best_wer"]
     kept = {path.name for path in (trained.run / "checkpoints").iterdir()}
@@ -88,7 +88,7 @@ def test_stock_peft_loads_the_model_and_hears_the_same(trained: Trained) -> None
     from voxtune import audio
     from voxtune.model.names import tiny_folder
 
-    clip = sorted((trained.data / "wavs").iterdir())[0]
+    clip = min((trained.data / "wavs").iterdir())
     done = trained.voxtune("transcribe", clip, "--model", "run", "--language", "en", "--json")
     assert done.code == 0, done.err
     processor = AutoProcessor.from_pretrained(trained.run / "model")
@@ -201,8 +201,14 @@ def test_scripts_take_the_flags_of_the_command(trained: Trained) -> None:
 
     root = Path(__file__).parent.parent.parent
     for script, method in (("train.py", "full"), ("train_lora.py", "lora")):
-        command = [sys.executable, root / "scripts" / script, "--data", "data", "--model", "tiny", "--epochs", "0.4", "--output", f"by-{method}", "--no-trackio", "--json"]
-        done = subprocess.run(command, cwd=trained.run.parent, env={**os.environ, **trained.voxtune.environment}, capture_output=True, text=True)
+        words = ["--data", "data", "--model", "tiny", "--epochs", "0.4", "--output", f"by-{method}", "--no-trackio", "--json"]
+        done = subprocess.run(
+            [sys.executable, root / "scripts" / script, *words],
+            cwd=trained.run.parent,
+            env={**os.environ, **trained.voxtune.environment},
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["state"] == "finished"
         assert yaml.safe_load((trained.run.parent / f"by-{method}" / "settings.yaml").read_text())["method"] == method

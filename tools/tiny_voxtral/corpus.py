@@ -49,27 +49,28 @@ def silence_to(mels_bft: Tensor, frames: int) -> Tensor:
     return torch.cat([mels_bft, floor_bft], dim=-1)
 
 
-def _features(waves: list[speech.Wave], seed: int, clean: bool) -> npt.NDArray[np.float16]:
+def _features(waves: list[speech.Wave], seed: int, strength: float) -> npt.NDArray[np.float16]:
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     extractor = WhisperFeatureExtractor(feature_size=128)
     samples = CHUNK_FRAMES * extractor.hop_length
     rows = []
     for wave in waves:
-        heard = wave if clean else speech.disturb(wave, rng)
+        heard = speech.disturb(wave, rng, strength=strength) if strength else wave
         padded = F.pad(torch.from_numpy(heard), (0, max(0, samples - len(heard))))[:samples].numpy()
         mel_ft = extractor(padded, sampling_rate=speech.SAMPLE_RATE_HZ, padding="do_not_pad", return_tensors="np")["input_features"][0]
         rows.append(mel_ft[:, :CHUNK_FRAMES].astype(np.float16))
     return np.stack(rows)
 
 
-def make(count: int, *, seed: int, variants: int = 1, clean: bool = False) -> Corpus:
-    """`count` utterances that fit a short chunk, each heard in `variants` ways."""
+def make(count: int, *, seed: int, strengths: tuple[float, ...]) -> Corpus:
+    """`count` utterances that fit a short chunk, each heard once with each of `strengths` (0 is undisturbed)."""
     texts, waves = speech.speak_many(count, seed=seed)
     limit = CHUNK_FRAMES * 160 - 19_000  # room for the slowest pace and the silence that `disturb` puts around
     kept = [place for place, wave in enumerate(waves) if len(wave) < limit / 1.14]
     texts, waves = [texts[place] for place in kept], [waves[place] for place in kept]
-    pieces = [(waves[start : start + 250], seed * 1_000_003 + 7 * start + variant) for variant in range(variants) for start in range(0, len(waves), 250)]
+    starts = range(0, len(waves), 250)
+    jobs = [(waves[start : start + 250], seed * 1_000_003 + 7 * start + place, strength) for place, strength in enumerate(strengths) for start in starts]
     with ProcessPoolExecutor(2) as pool:
-        features = list(pool.map(_features, [piece for piece, _ in pieces], [seed for _, seed in pieces], [clean] * len(pieces)))
-    return Corpus(texts=texts * variants, features=np.concatenate(features))
+        features = list(pool.map(_features, *zip(*jobs, strict=True)))
+    return Corpus(texts=texts * len(strengths), features=np.concatenate(features))

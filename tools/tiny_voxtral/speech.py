@@ -82,23 +82,26 @@ def speak_many(count: int, *, seed: int) -> tuple[list[str], list[Wave]]:
     return [text for text, _ in jobs], waves
 
 
-def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
-    """The same utterance at another pace, in another room, through another microphone, with noise; peak at most 1."""
-    pace = rng.uniform(0.88, 1.14)  # pitch and formants move along, as with another speaker
+def disturb(wave: Wave, rng: np.random.Generator, *, strength: float = 1.0) -> Wave:
+    """The same utterance at another pace, in another room, through another microphone, with noise; peak at most 1.
+
+    `strength` from 0 to 1 scales how far pace, microphone, room and noise go.
+    """
+    pace = 1 + strength * rng.uniform(-0.12, 0.14)  # pitch and formants move along, as with another speaker
     wave = soxr.resample(wave, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * pace).astype(np.float32)
     lead, tail = rng.integers(0, 9_000), rng.integers(800, 6_000)
     wave = np.concatenate([np.zeros(lead, np.float32), wave, np.zeros(tail, np.float32)])
     size = len(wave) + 8_000
     spectrum: npt.NDArray[np.complex128] = np.fft.rfft(wave, size)
     frequency_hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 * strength:
         decay_s = rng.uniform(0.05, 0.4)
         time_s = np.arange(8_000) / SAMPLE_RATE_HZ
         room = rng.standard_normal(8_000) * np.exp(-6.9 * time_s / decay_s) * rng.uniform(0.02, 0.15)
         room[0] = 1.0
         spectrum = spectrum * np.fft.rfft(room, size)
     # A microphone: a smooth random curve over log frequency, +-9 dB.
-    knots_db = rng.uniform(-9, 9, size=7)
+    knots_db = rng.uniform(-9, 9, size=7) * strength
     spectrum = spectrum * 10 ** (np.interp(np.log(frequency_hz + 50), np.linspace(np.log(50), np.log(8_050), 7), knots_db) / 20)
     heard = np.fft.irfft(spectrum, size)[: len(wave)]
     if rng.random() < 0.85:
@@ -106,7 +109,7 @@ def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
         noise_spectrum = np.fft.rfft(rng.standard_normal(len(heard)))
         noise_spectrum /= np.maximum(np.arange(len(noise_spectrum)), 1) ** (colour / 2)
         noise = np.fft.irfft(noise_spectrum, len(heard))
-        snr_db = rng.uniform(6, 40)
+        snr_db = rng.uniform(24 - 18 * strength, 40)
         heard = heard + noise * np.sqrt(np.mean(heard**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
     return np.asarray(heard / np.abs(heard).max() * 10 ** rng.uniform(-1.2, -0.05), dtype=np.float32)
 

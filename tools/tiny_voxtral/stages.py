@@ -42,17 +42,17 @@ def _descend(name: str, parameters: list[nn.Parameter], losses: Iterator[Tensor]
             print(f"{name} step {step + 1}/{steps} loss {np.mean(recent[-100:]):.3f} {time.monotonic() - began:.0f} s", flush=True)
 
 
-def spec_augment(mels_bft: Tensor, rng: np.random.Generator) -> Tensor:
+def spec_augment(mels_bft: Tensor, rng: np.random.Generator, *, strength: float = 1.0) -> Tensor:
     """Masks in time and frequency (Park 2019) and a stretch of the mel axis, as with a longer or shorter vocal tract."""
     batch, bins, _ = mels_bft.shape
-    place = torch.arange(bins) * float(rng.uniform(0.9, 1.1))
+    place = torch.arange(bins) * float(1 + strength * rng.uniform(-0.1, 0.1))
     low = place.floor().clamp(max=bins - 1).long()
     high = (low + 1).clamp(max=bins - 1)
     part = (place - low).clamp(0, 1)[None, :, None]
     mels_bft = mels_bft[:, low] * (1 - part) + mels_bft[:, high] * part
     floor = mels_bft.amin(dim=(1, 2))
     for row in range(batch):
-        for _ in range(2):
+        for _ in range(round(2 * strength)):
             start, width = rng.integers(0, bins - 16), rng.integers(0, 16)
             mels_bft[row, start : start + width] = floor[row]
             start, width = rng.integers(0, 350), rng.integers(0, 20)
@@ -60,7 +60,9 @@ def spec_augment(mels_bft: Tensor, rng: np.random.Generator) -> Tensor:
     return mels_bft
 
 
-def train_letters(model: VoxtralForConditionalGeneration, head: nn.Linear, corpus: Corpus, *, steps: int, batch: int, rate: float, seed: int) -> None:
+def train_letters(
+    model: VoxtralForConditionalGeneration, head: nn.Linear, corpus: Corpus, *, steps: int, batch: int, rate: float, seed: int, strength: float
+) -> None:
     """CTC over the tower's 50 frames/s with letters as targets (blank 0); `head` is thrown away afterwards."""
     tower = model.model.audio_tower
     rng = np.random.default_rng(seed)
@@ -70,7 +72,7 @@ def train_letters(model: VoxtralForConditionalGeneration, head: nn.Linear, corpu
     def losses() -> Iterator[Tensor]:
         while True:
             rows = rng.integers(0, len(corpus.texts), batch)
-            mels_bft = silence_to(spec_augment(corpus.mels(rows), rng), frames)
+            mels_bft = silence_to(spec_augment(corpus.mels(rows), rng, strength=strength), frames)
             log_probs_tbc = head(tower(mels_bft).last_hidden_state).log_softmax(-1).transpose(0, 1)
             wanted = [targets[row] for row in rows]
             # Only the frames that can hold speech: the silence behind a short chunk has nothing to learn from.
@@ -139,7 +141,7 @@ def train_together(model: VoxtralForConditionalGeneration, processor: VoxtralPro
     def losses() -> Iterator[Tensor]:
         while True:
             texts, mels_bft = corpus.joined(corpus.groups(batch, rng))
-            hidden_btc = model.model.audio_tower(spec_augment(mels_bft, rng)).last_hidden_state
+            hidden_btc = model.model.audio_tower(spec_augment(mels_bft, rng, strength=0.4)).last_hidden_state
             yield _answer_loss(model, hidden_btc, *prompts.batch(texts, rng))
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -15,7 +15,10 @@ from voxtune.cli.output import bar, emit, json_option, quiet_libraries, working
 @click.option("--language", help="Two-letter language; without it Voxtral detects it.")
 @json_option
 def transcribe(audio: tuple[Path, ...], model: str, language: str | None, as_json: bool) -> None:
-    """Text of audio files of any length, with any model or run."""
+    """Text of audio files, with any model or run.
+
+    Files may be of any length: what is over 30 s is cut at quiet moments.
+    """
     from voxtune.dataset.transcripts import find_audio
     from voxtune.languages import check_code
     from voxtune.model import names

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoProcessor, BitsAndBytesConfig, VoxtralForConditionalGeneration, VoxtralProcessor
@@ -28,6 +29,8 @@ _LORA_TARGETS = {
     "audio_tower": r".*audio_tower\.layers\.(?:LAYERS)\.(?:self_attn\.(?:q|k|v|out)_proj|fc[12])",
 }
 _WIDTH_3B = 3_072
+# What transformers, peft and safetensors raise for files that are missing, damaged or of something else.
+_LOADING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ def load_processor(place: ModelPlace) -> VoxtralProcessor:
     """The model's stock processor. Raises ModelError where there is none."""
     try:
         processor = AutoProcessor.from_pretrained(place.source)
-    except (OSError, ValueError, KeyError) as error:
+    except _LOADING as error:
         raise _cannot_load(place, "processor", error) from None
     if not isinstance(processor, VoxtralProcessor):
         raise ModelError(f"{place.name} has a {type(processor).__name__}, not Voxtral's processor.", hint="Copy tekken.json and the processor files too.")
@@ -89,7 +92,7 @@ def load_base(place: ModelPlace, precision: Precision, *, in_4bit: bool = False)
         )
         model: VoxtralForConditionalGeneration = loaded[0]
         info: dict[str, Any] = loaded[1]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except _LOADING as error:
         raise _cannot_load(place, "weights", error) from None
     if absent := sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"]):
         raise ModelError(f"{place.name} lacks {len(absent)} weights, {absent[0]} among them.", hint="Copy or download it again, whole.")
@@ -103,7 +106,7 @@ def load_adapter(model: VoxtralForConditionalGeneration, folder: Path) -> PeftMo
     """`model` with the adapter in `folder` on it. Raises ModelError."""
     try:
         return PeftModel.from_pretrained(model, str(folder)).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except _LOADING as error:
         raise ModelError(f"the adapter in {folder} does not fit its base model: {_first_line(error)}", hint="Train again on this base model.") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -53,7 +54,7 @@ class Events:
     def __init__(self, run: RunFolder, settings: TrainSettings, watcher: Watcher) -> None:
         self._run = run
         self.watcher = watcher
-        self._trackio = _open_trackio(run.path.name, settings) if settings.trackio else None
+        self._trackio = _open_trackio(run, settings) if settings.trackio else None
 
     def stage(self, name: str, **more: Any) -> None:
         """A stage began."""
@@ -79,7 +80,10 @@ class Events:
         if self._trackio is not None:
             try:
                 with _told_to_log():
-                    self._trackio.finish()
+                    import trackio
+
+                    # The module's own finish: the run's would leave it current, and Trackio would finish it again at exit, on standard output.
+                    trackio.finish()
             except _TRACKIO_ERRORS as error:
                 self._drop_trackio(error)
 
@@ -114,12 +118,19 @@ def _told_to_log() -> Iterator[None]:
             log.info("%s", line)
 
 
-def _open_trackio(name: str, settings: TrainSettings) -> Any:
+def _trackio_name(run: RunFolder) -> str:
+    """The folder's name and a mark: runs of one name in different folders stay apart, and a resumed run goes on under its own."""
+    mark = f"{run.path.resolve()} {run.settings.stat().st_mtime_ns}"
+    return f"{run.path.name}-{hashlib.sha256(mark.encode()).hexdigest()[:6]}"
+
+
+def _open_trackio(run: RunFolder, settings: TrainSettings) -> Any:
+    config = settings.model_dump(mode="json")
     try:
         with _on_this_machine(), _told_to_log():
             import trackio
 
-            return trackio.init(project=TRACKIO_PROJECT, name=name, config=settings.model_dump(mode="json"), resume="allow", embed=False, auto_log_cpu=False)
+            return trackio.init(project=TRACKIO_PROJECT, name=_trackio_name(run), config=config, resume="allow", embed=False, auto_log_cpu=False)
     except (ImportError, *_TRACKIO_ERRORS) as error:
         log.warning("Trackio could not be started; the run goes on without it: %s", error)
         return None
