@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import VoxtralForConditionalGeneration, VoxtralProcessor
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny_voxtral import corpus, network, speech, stages
+from tiny_voxtral import card, corpus, network, speech, stages
 from voxtune.phrases import practice
 
 PACKAGED = Path(__file__).parent.parent / "src" / "voxtune" / "model" / "tiny"
@@ -63,6 +63,15 @@ def _hear(model: VoxtralForConditionalGeneration, train: corpus.Corpus, count: i
     return texts, torch.cat(hidden)
 
 
+def _stage(module: nn.Module, done: Path, train: Callable[[], None]) -> None:
+    """Train a stage and keep its weights, or take them from where an earlier build kept them."""
+    if done.exists():
+        load_model(module, done)
+    else:
+        train()
+        save_model(module, str(done))
+
+
 def main() -> None:
     """Build, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,54 +81,52 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    began = time.monotonic()
     network.write_tokenizer(options.work)
     processor = network.processor(options.work)
+    model = network.build(positions=1_500)
+    final = options.work / "5-together.safetensors"
+    if not final.exists():
+        _train(options.work, options.utterances, processor, model)
+    load_model(model, final)
+    table = measure(model, processor)
+    model.save_pretrained(options.output)
+    processor.save_pretrained(options.output)
+    (options.output / "README.md").write_text(card.write(table, sum(parameter.numel() for parameter in model.parameters())))
+
+
+def _train(work: Path, utterances: int, processor: VoxtralProcessor, model: VoxtralForConditionalGeneration) -> None:
+    """All stages; the last one's weights are in `work` at the end."""
     short = network.build(positions=corpus.CHUNK_FRAMES // 2)
     head = nn.Linear(network.WIDTH, 1 + len(stages.LETTERS))
     letters = nn.ModuleDict({"model": short, "head": head})
+
     # First in hard conditions, so that little is learned by rote, then in mild ones, which are those it will be used in.
-    if (done := options.work / "1-letters.safetensors").exists():
-        load_model(letters, done)
-    else:
-        hard = corpus.make(options.utterances, seed=1, strengths=(1.0, 1.0))
-        stages.train_letters(short, head, hard, steps=2_200, batch=32, rate=2e-3, seed=1, strength=1.0)
-        save_model(letters, str(done))
+    def hard() -> None:
+        heard = corpus.make(utterances, seed=1, strengths=(1.0, 1.0))
+        stages.train_letters(short, head, heard, steps=2_200, batch=32, rate=2e-3, seed=1, strength=1.0)
 
-    train = corpus.make(options.utterances, seed=2, strengths=(0.0, 0.4))
-    print(f"corpus: {len(train.texts)} clips, {time.monotonic() - began:.0f} s", flush=True)
-    if (done := options.work / "2-mild.safetensors").exists():
-        load_model(letters, done)
-    else:
-        stages.train_letters(short, head, train, steps=2_400, batch=32, rate=1.5e-3, seed=3, strength=0.4)
-        save_model(letters, str(done))
+    _stage(letters, work / "1-letters.safetensors", hard)
+    mild = corpus.make(utterances, seed=2, strengths=(0.0, 0.4))
+    print(f"{len(mild.texts)} clips", flush=True)
+    _stage(
+        letters,
+        work / "2-mild.safetensors",
+        lambda: stages.train_letters(short, head, mild, steps=2_400, batch=32, rate=1.5e-3, seed=3, strength=0.4),
+    )
+    network.copy_tower(short, model)
+    _stage(
+        nn.ModuleDict({"model": model, "head": head}),
+        work / "3-long.safetensors",
+        lambda: stages.train_letters(model, head, mild, steps=100, batch=16, rate=4e-4, seed=2, strength=0.4),
+    )
 
-    model = network.build(positions=1_500, tower_from=short)
-    letters = nn.ModuleDict({"model": model, "head": head})
-    if (done := options.work / "3-long.safetensors").exists():
-        load_model(letters, done)
-    else:
-        stages.train_letters(model, head, train, steps=100, batch=16, rate=4e-4, seed=2, strength=0.4)
-        save_model(letters, str(done))
-
-    if (done := options.work / "4-decoder.safetensors").exists():
-        load_model(model, done)
-    else:
-        texts, hidden_ntc = _hear(model, train, 6_000)
+    def decoder() -> None:
+        texts, hidden_ntc = _hear(model, mild, 6_000)
         stages.train_decoder(model, processor, hidden_ntc, texts, steps=1_000, batch=32, rate=1.5e-3)
-        save_model(model, str(done))
-        measure(model, processor)
 
-    if (done := options.work / "5-together.safetensors").exists():
-        load_model(model, done)
-    else:
-        stages.train_together(model, processor, train, steps=250, batch=16, rate=5e-4)
-        save_model(model, str(done))
-
+    _stage(model, work / "4-decoder.safetensors", decoder)
     measure(model, processor)
-    model.save_pretrained(options.output)
-    processor.save_pretrained(options.output)
-    print(f"{options.output}: {sum(p.numel() for p in model.parameters()):,} parameters, {time.monotonic() - began:.0f} s in all")
+    _stage(model, work / "5-together.safetensors", lambda: stages.train_together(model, processor, mild, steps=250, batch=16, rate=5e-4))
 
 
 if __name__ == "__main__":

@@ -79,16 +79,18 @@ def config(*, positions: int) -> VoxtralConfig:
     return VoxtralConfig(audio_config=tower, text_config=text, audio_token_id=24)
 
 
-def build(*, positions: int, tower_from: VoxtralForConditionalGeneration | None = None) -> VoxtralForConditionalGeneration:
-    """A fresh tiny Voxtral with sinusoidal positions (Whisper, arXiv:2212.04356), its tower's weights taken from another if given."""
+def build(*, positions: int) -> VoxtralForConditionalGeneration:
+    """A fresh tiny Voxtral with sinusoidal positions (Whisper, arXiv:2212.04356)."""
     model = VoxtralForConditionalGeneration(config(positions=positions))
     model.generation_config.bos_token_id, model.generation_config.eos_token_id, model.generation_config.pad_token_id = 1, 2, 11
-    tower = model.model.audio_tower
-    if tower_from is not None:
-        weights = tower_from.model.audio_tower.state_dict()
-        weights["embed_positions.weight"] = tower.state_dict()["embed_positions.weight"]
-        tower.load_state_dict(weights)
     steps = torch.exp(-torch.arange(WIDTH // 2) * (torch.log(torch.tensor(10_000.0)) / (WIDTH // 2 - 1)))
     angles = torch.arange(positions)[:, None] * steps[None]
-    tower.embed_positions.weight.data.copy_(0.3 * torch.cat([angles.sin(), angles.cos()], dim=1))
+    model.model.audio_tower.embed_positions.weight.data.copy_(0.3 * torch.cat([angles.sin(), angles.cos()], dim=1))
     return model
+
+
+def copy_tower(source: VoxtralForConditionalGeneration, target: VoxtralForConditionalGeneration) -> None:
+    """Give `target` the tower of `source`, which may have another number of positions."""
+    weights = source.model.audio_tower.state_dict()
+    weights["embed_positions.weight"] = target.model.audio_tower.state_dict()["embed_positions.weight"]
+    target.model.audio_tower.load_state_dict(weights)

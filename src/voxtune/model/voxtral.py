@@ -84,7 +84,7 @@ def load(place: ModelPlace, precision: Precision, *, in_4bit: bool = False, with
 
 def load_base(place: ModelPlace, precision: Precision, *, in_4bit: bool = False) -> VoxtralForConditionalGeneration:
     """The weights at `place.source` alone, in evaluation mode on their device. Raises ModelError or MissingDependencyError."""
-    quantization = _four_bit() if in_4bit else None
+    quantization = four_bit() if in_4bit else None
     try:
         # strict: weights that are missing or of another shape would be drawn at random and pass unnoticed.
         loaded: Any = VoxtralForConditionalGeneration.from_pretrained(
@@ -110,7 +110,8 @@ def load_adapter(model: VoxtralForConditionalGeneration, folder: Path) -> PeftMo
         raise ModelError(f"the adapter in {folder} does not fit its base model: {_first_line(error)}", hint="Train again on this base model.") from None
 
 
-def _four_bit() -> BitsAndBytesConfig:
+def four_bit() -> BitsAndBytesConfig:
+    """How frozen weights are kept in 4 bits. Raises SettingsError without a GPU, MissingDependencyError without bitsandbytes."""
     if not torch.cuda.is_available():
         raise SettingsError("load_in_4bit needs an NVIDIA GPU; there is none here.", hint="Leave it out, or train where there is a GPU.")
     try:

@@ -28,6 +28,9 @@ class Watcher(Protocol):
     def stage(self, name: str) -> None:
         """A new stage began."""
 
+    def trainable(self, parameters: dict[str, int]) -> None:
+        """How many numbers train in each part of the model."""
+
     def step(self, step: int, total_steps: int) -> None:
         """An optimizer step is done."""
 
@@ -39,6 +42,9 @@ class Quiet:
     """A watcher that looks away."""
 
     def stage(self, name: str) -> None:
+        """Nothing."""
+
+    def trainable(self, parameters: dict[str, int]) -> None:
         """Nothing."""
 
     def step(self, step: int, total_steps: int) -> None:

@@ -58,37 +58,38 @@ def train(settings: TrainSettings, *, score: Scorer, resume: bool = False, watch
             hint = f"Choose another --output, or go on with it by --resume --output {run.path}."
             raise InUseError(error.message, hint=hint) from None
     place = names.find(settings.model)
+    if settings.load_in_4bit:
+        voxtral.four_bit()  # refuses here, before there is a run folder
     clips = _usable_clips(settings)
     run.path.mkdir(parents=True, exist_ok=True)
     if not resume:
         settings_files.save(settings, run.settings)
         files.write_lines(run.clips, [clip.row(str(clip.path.resolve())) for clip in clips])
     state = StatusFile(run, Status(state="running", stage="preparing", clips=counts(clips)))
-    events = Events(run, settings, watcher or Quiet())
-    try:
-        with _logging_to(run.log):
+    with _logging_to(run.log):
+        events = Events(run, settings, watcher or Quiet())
+        try:
             _train(settings, run, place, clips, state, events, score)
-    except VoxtuneError as error:
-        _fail(state, events, error.message, error.hint)
-        raise
-    except torch.OutOfMemoryError as error:
-        hint = "Halve --batch-size and double --gradient-accumulation-steps, or add --gradient-checkpointing or --load-in-4bit."
-        _fail(state, events, "the GPU is out of memory.", hint)
-        raise TrainingError("the GPU is out of memory.", hint=hint) from error
-    except OSError as error:
-        _fail(state, events, f"{error}", "Check disk space and permissions, then go on with --resume.")
-        raise TrainingError(f"{error}", hint="Check disk space and permissions, then go on with --resume.") from error
-    except KeyboardInterrupt:
-        state.update(state="stopped", stage="", message="interrupted before a checkpoint could be made")
-        raise
-    finally:
-        events.close()
+        except (VoxtuneError, torch.OutOfMemoryError, OSError) as error:
+            told = _told(error)
+            state.update(state="failed", stage="", message=told.message, hint=told.hint)
+            events.error(told.message, told.hint)
+            raise told from (None if told is error else error)
+        finally:
+            if state.now.state in ("running", "stopping"):  # interrupted, or an error that nobody foresaw
+                state.update(state="failed", stage="", message=f"the run ended unexpectedly; {run.log} says more", hint="Go on with --resume.")
+            events.close()
     return {**status.read(run), "output": str(run.path)}
 
 
-def _fail(state: StatusFile, events: Events, message: str, hint: str) -> None:
-    state.update(state="failed", stage="", message=message, hint=hint)
-    events.error(message, hint)
+def _told(error: Exception) -> VoxtuneError:
+    """What a failure means for the person who trains."""
+    if isinstance(error, VoxtuneError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        hint = "Halve --batch-size and double --gradient-accumulation-steps, or add --gradient-checkpointing or --load-in-4bit."
+        return TrainingError("the GPU is out of memory.", hint=hint)
+    return TrainingError(f"{error}", hint="Check disk space and permissions, then go on with --resume.")
 
 
 def _settled(settings: TrainSettings) -> TrainSettings:
@@ -142,6 +143,7 @@ def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, cli
     model = voxtral.prepare_training(base, settings)
     trainable = voxtral.trainable_parameters(model)
     state.update(trainable_parameters=trainable)
+    events.watcher.trainable(trainable)
     log.info("trainable parameters: %s; learning rate %g; %s", trainable, learning_rate, precision)
 
     sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation")}
