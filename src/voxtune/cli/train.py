@@ -98,10 +98,10 @@ class _Terminal:
         """A new stage began."""
         self._move(description=name)
 
-    def trainable(self, parameters: dict[str, int]) -> None:
+    def model(self, name: str, trainable: dict[str, int]) -> None:
         """What trains and what is frozen."""
-        told = ", ".join(f"{part.replace('_', ' ')} {f'{count:,}' if count else '0 (frozen)'}" for part, count in parameters.items())
-        self._console.print(f"  trainable parameters: {told}")
+        told = ", ".join(f"{part.replace('_', ' ')} {f'{count:,}' if count else '0 (frozen)'}" for part, count in trainable.items())
+        self._console.print(f"  model {escape(name)}; trainable parameters: {told}")
 
     def step(self, step: int, total_steps: int) -> None:
         """An optimizer step is done."""

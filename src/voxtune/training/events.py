@@ -28,8 +28,8 @@ class Watcher(Protocol):
     def stage(self, name: str) -> None:
         """A new stage began."""
 
-    def trainable(self, parameters: dict[str, int]) -> None:
-        """How many numbers train in each part of the model."""
+    def model(self, name: str, trainable: dict[str, int]) -> None:
+        """Which model it is, and how many numbers train in each part of it."""
 
     def step(self, step: int, total_steps: int) -> None:
         """An optimizer step is done."""
@@ -44,7 +44,7 @@ class Quiet:
     def stage(self, name: str) -> None:
         """Nothing."""
 
-    def trainable(self, parameters: dict[str, int]) -> None:
+    def model(self, name: str, trainable: dict[str, int]) -> None:
         """Nothing."""
 
     def step(self, step: int, total_steps: int) -> None:
@@ -126,7 +126,7 @@ def _told_to_log() -> Iterator[None]:
 
 def _trackio_name(run: RunFolder) -> str:
     """The folder's name and a mark: runs of one name in different folders stay apart, and a resumed run goes on under its own."""
-    mark = f"{run.path.resolve()} {run.settings.stat().st_mtime_ns}"
+    mark = f"{run.path.resolve()} {run.clips.stat().st_mtime_ns}"
     return f"{run.path.name}-{hashlib.sha256(mark.encode()).hexdigest()[:6]}"
 
 

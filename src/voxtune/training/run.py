@@ -18,6 +18,7 @@ from torch import nn
 from voxtune import files
 from voxtune import settings as settings_files
 from voxtune.dataset import checks, store
+from voxtune.dataset import clips as clip_files
 from voxtune.dataset.clips import Clip
 from voxtune.dataset.split import counts
 from voxtune.errors import CallError, DatasetError, InUseError, SettingsError, TrainingError, VoxtuneError
@@ -49,23 +50,13 @@ def train(settings: TrainSettings, *, score: Scorer, resume: bool = False, watch
     settings = _settled(settings)
     assert settings.output is not None, "settled above"
     run = RunFolder(settings.output)
-    if resume:
-        settings = _resumed(run, settings)
-    elif run.path.exists():
-        try:
-            files.refuse_if_used(run.path)
-        except InUseError as error:
-            hint = f"Choose another --output, or go on with it by --resume --output {run.path}."
-            raise InUseError(error.message, hint=hint) from None
+    settings = _resumed(run, settings) if resume else settings
     place = names.find(settings.model)
     if settings.load_in_4bit:
         voxtral.four_bit()  # refuses here, before there is a run folder
-    clips = _usable_clips(settings)
-    run.path.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        settings_files.save(settings, run.settings)
-        files.write_lines(run.clips, [clip.row(str(clip.path.resolve())) for clip in clips])
-    state = StatusFile(run, Status(state="running", stage="preparing", clips=counts(clips)))
+    clips = clip_files.read(run.clips) if resume else _open(run, settings)
+    settings_files.save(settings, run.settings)
+    state = StatusFile(run, Status(state="running", stage="preparing", clips=counts(clips), **(_so_far(run) if resume else {})))
     with _logging_to(run.log):
         events = Events(run, settings, watcher or Quiet())
         try:
@@ -80,6 +71,24 @@ def train(settings: TrainSettings, *, score: Scorer, resume: bool = False, watch
                 state.update(state="failed", stage="", message=f"the run ended unexpectedly; {run.log} says more", hint="Go on with --resume.")
             events.close()
     return {**status.read(run), "output": str(run.path)}
+
+
+def _open(run: RunFolder, settings: TrainSettings) -> list[Clip]:
+    """Make the folder of a new run, with its clips on their sides. Raises InUseError if it is taken."""
+    try:
+        files.refuse_if_used(run.path)
+    except InUseError as error:
+        raise InUseError(error.message, hint=f"Choose another --output, or go on with it by --resume --output {run.path}.") from None
+    clips = _usable_clips(settings)
+    run.path.mkdir(parents=True, exist_ok=True)
+    files.write_lines(run.clips, [clip.row(str(clip.path.resolve())) for clip in clips])
+    return clips
+
+
+def _so_far(run: RunFolder) -> dict[str, Any]:
+    """What a run that is resumed already knew of its WER."""
+    before = status.read(run)
+    return {name: before.get(name) for name in ("base_wer", "best_wer", "best_step")}
 
 
 def _told(error: Exception) -> VoxtuneError:
@@ -143,9 +152,11 @@ def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, cli
     model = voxtral.prepare_training(base, settings)
     trainable = voxtral.trainable_parameters(model)
     state.update(trainable_parameters=trainable)
-    events.watcher.trainable(trainable)
+    events.watcher.model(place.name, trainable)
     log.info("trainable parameters: %s; learning rate %g; %s", trainable, learning_rate, precision)
 
+    checkpoints.sweep(run.checkpoints)
+    newest = list(checkpoints.found(run.checkpoints).values())[-1:]
     sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation")}
     prompts = PreparedClips(sides["validation"], encoder, prompts_only=True)
 
@@ -154,7 +165,7 @@ def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, cli
 
     trainer = VoxtralTrainer(
         model,
-        arguments(settings, precision, learning_rate=learning_rate, folder=run.checkpoints),
+        arguments(settings, precision, learning_rate=learning_rate, folder=run.checkpoints, fresh=not newest),
         encoder,
         train=PreparedClips(sides["train"], encoder),
         validation=PreparedClips(sides["validation"], encoder),
@@ -164,8 +175,6 @@ def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, cli
         status=state,
     )
     watch = next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Watch))
-    checkpoints.sweep(run.checkpoints)
-    newest = list(checkpoints.found(run.checkpoints).values())[-1:]
     with stop_on_signal(watch):
         trainer.train(resume_from_checkpoint=str(newest[0]) if newest else None)
     if watch.stop_asked.is_set() and trainer.state.global_step < trainer.state.max_steps:

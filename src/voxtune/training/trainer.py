@@ -31,8 +31,8 @@ SELECTION = "eval_selection"
 """What the best checkpoint is chosen by: WER, and among equals (a small validation side has many) the lower loss."""
 
 
-def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: float, folder: Path) -> TrainingArguments:
-    """Our settings as transformers' own."""
+def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: float, folder: Path, fresh: bool) -> TrainingArguments:
+    """Our settings as transformers' own; a `fresh` run is validated before its first step, which gives the base model's WER."""
     by_steps = "steps" if settings.eval_steps else "epoch"
     # Passed only where wanted: transformers 5.23 warns of these names, and the older versions we support have no others.
     checkpointing: dict[str, Any] = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
@@ -60,7 +60,7 @@ def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: f
         logging_nan_inf_filter=False,
         metric_for_best_model=SELECTION,
         greater_is_better=False,
-        eval_on_start=True,
+        eval_on_start=fresh,
         seed=settings.seed,
         data_seed=settings.seed,
         remove_unused_columns=False,
