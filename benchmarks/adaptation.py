@@ -31,14 +31,14 @@ def _run(*words: object) -> str:
     return done.stdout
 
 
-def _measure(folder: Path, voice: str, seed: int, variant: str) -> dict[str, Any]:
+def _measure(folder: Path, voice: str, seed: int, variant: str, epochs: float) -> dict[str, Any]:
     data = folder / f"{voice}-{seed}"
     if not data.exists():
         _run(ROOT / "tools" / "build_demo_voice.py", "--voice", voice, "--output", folder / voice)
         words = ("dataset", "import", folder / voice, "--transcripts", folder / voice / "metadata.csv", "--language", "en", "--seed", seed)
         _run("-m", "voxtune", *words, "--output", data)
     run = folder / f"{voice}-{seed}-{variant.replace(' ', '-')}"
-    options = ("--data", data, "--model", "tiny", "--seed", seed, "--no-trackio", "--output", run, *VARIANTS[variant], "--json")
+    options = ("--data", data, "--model", "tiny", "--epochs", epochs, "--seed", seed, "--no-trackio", "--output", run, *VARIANTS[variant], "--json")
     status = json.loads(_run("-m", "voxtune", "train", *options))
     report = json.loads(_run("-m", "voxtune", "evaluate", run, "--json"))
     return {"status": status, "report": report}
@@ -49,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--voices", nargs="+", default=["awb", "slt"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=float, default=5.0)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     options = parser.parse_args()
     cases = [(voice, seed) for voice in options.voices for seed in options.seeds]
@@ -56,7 +57,7 @@ def main() -> None:
     print("|---|---|" + "---|" * len(cases), flush=True)
     with tempfile.TemporaryDirectory() as name:
         for variant in options.variants:
-            found = [_measure(Path(name), voice, seed, variant) for voice, seed in cases]
+            found = [_measure(Path(name), voice, seed, variant, options.epochs) for voice, seed in cases]
             trainable = sum(found[0]["status"]["trainable_parameters"].values())
             print(f"| {variant} | {trainable / 1000:.0f} k | " + " | ".join(_cell(**each) for each in found) + " |", flush=True)
 

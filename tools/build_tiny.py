@@ -51,12 +51,11 @@ def measure(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor)
 
 
 @torch.no_grad()
-def _hear(model: VoxtralForConditionalGeneration, train: corpus.Corpus, count: int) -> tuple[list[str], Tensor]:
-    """Texts, and the tower's outputs for them, float16 [count, 1500, C]."""
-    groups = train.groups(count, np.random.default_rng(5))
+def _hear(model: VoxtralForConditionalGeneration, train: corpus.Corpus, groups: list[list[int]]) -> tuple[list[str], Tensor]:
+    """Texts of groups of clips, and the tower's outputs for them, float16 [N, 1500, C]."""
     texts: list[str] = []
     hidden: list[Tensor] = []
-    for start in range(0, count, 16):
+    for start in range(0, len(groups), 16):
         some, mels_bft = train.joined(groups[start : start + 16])
         texts += some
         hidden.append(model.model.audio_tower(mels_bft).last_hidden_state.half())
@@ -84,7 +83,7 @@ def main() -> None:
     network.write_tokenizer(options.work)
     processor = network.processor(options.work)
     model = network.build(positions=1_500)
-    final = options.work / "5-together.safetensors"
+    final = options.work / "6-together.safetensors"
     if not final.exists():
         _train(options.work, options.utterances, processor, model)
     load_model(model, final)
@@ -121,12 +120,19 @@ def _train(work: Path, utterances: int, processor: VoxtralProcessor, model: Voxt
     )
 
     def decoder() -> None:
-        texts, hidden_ntc = _hear(model, mild, 6_000)
+        texts, hidden_ntc = _hear(model, mild, mild.groups(6_000, np.random.default_rng(5)))
         stages.train_decoder(model, processor, hidden_ntc, texts, steps=1_000, batch=32, rate=1.5e-3)
 
     _stage(model, work / "4-decoder.safetensors", decoder)
-    measure(model, processor)
-    _stage(model, work / "5-together.safetensors", lambda: stages.train_together(model, processor, mild, steps=250, batch=16, rate=5e-4))
+
+    def speech_only() -> None:
+        rng = np.random.default_rng(7)
+        groups = mild.groups(5_000, rng, single=1.0) + mild.groups(500, rng, single=0.0)
+        texts, hidden_ntc = _hear(model, mild, groups)
+        stages.train_decoder_on_speech(model, processor, hidden_ntc, texts, 5_000, steps=2_400, batch=32, rate=1.5e-3)
+
+    _stage(model, work / "5-speech.safetensors", speech_only)
+    _stage(model, work / "6-together.safetensors", lambda: stages.train_together(model, processor, mild, steps=250, batch=16, rate=5e-4))
 
 
 if __name__ == "__main__":

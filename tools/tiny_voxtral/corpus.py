@@ -35,9 +35,9 @@ class Corpus:
         mels = [silence_to(torch.cat(list(self.mels(np.array(group))), dim=-1)[None], 3000) for group in groups]
         return texts, torch.cat(mels)
 
-    def groups(self, count: int, rng: np.random.Generator) -> list[list[int]]:
-        """`count` random groups: four in five are of a single clip, so that long recordings are known too."""
-        return [rng.integers(0, len(self.texts), 1 if rng.random() < 0.8 else int(rng.integers(2, 6))).tolist() for _ in range(count)]
+    def groups(self, count: int, rng: np.random.Generator, *, single: float = 0.8) -> list[list[int]]:
+        """`count` random groups, a share of them of a `single` clip and the others of two to five, so that long recordings are known too."""
+        return [rng.integers(0, len(self.texts), 1 if rng.random() < single else int(rng.integers(2, 6))).tolist() for _ in range(count)]
 
 
 def silence_to(mels_bft: Tensor, frames: int) -> Tensor:

@@ -107,20 +107,37 @@ class Prompts:
         return ids_bl, labels_bl
 
 
-def _answer_loss(model: VoxtralForConditionalGeneration, hidden_btc: Tensor, ids_bl: Tensor, labels_bl: Tensor) -> Tensor:
-    audio_nd = model.model.multi_modal_projector(hidden_btc.reshape(-1, 4 * hidden_btc.shape[-1]))
+SPEECH_TOKENS = CHUNK_FRAMES // 8
+"""Audio tokens of a short chunk (of 80 ms each)."""
+
+
+def _answer_loss(model: VoxtralForConditionalGeneration, hidden_btc: Tensor, ids_bl: Tensor, labels_bl: Tensor, *, keep_audio: Tensor | None = None) -> Tensor:
+    """Cross-entropy on the answers; with `keep_audio` only those of the 375 audio tokens are there, each at its own position."""
+    stacked_bac = hidden_btc.reshape(len(hidden_btc), -1, 4 * hidden_btc.shape[-1])
+    columns = torch.arange(ids_bl.shape[1])
+    if keep_audio is not None:
+        stacked_bac = stacked_bac[:, keep_audio]
+        columns = torch.cat([columns[:3], 3 + keep_audio, columns[3 + 375 :]])
+        ids_bl, labels_bl = ids_bl[:, columns], labels_bl[:, columns]
     embeds_bld = model.get_input_embeddings()(ids_bl)
-    embeds_bld = embeds_bld.masked_scatter((ids_bl == 24)[..., None].expand_as(embeds_bld), audio_nd)
-    # Right padding and a causal model: no mask is needed, and the answers' positions are all that lm_head sees.
-    out_bld = model.model.language_model(inputs_embeds=embeds_bld).last_hidden_state[:, :-1]
+    audio_bad = model.model.multi_modal_projector(stacked_bac)
+    embeds_bld = embeds_bld.masked_scatter((ids_bl == 24)[..., None].expand_as(embeds_bld), audio_bad)
+    # Right padding and a causal model: nothing needs masking. The mask of ones only says that jumps in position are no new sequences.
+    ones_bl = torch.ones_like(ids_bl)
+    positions_bl = columns[None].expand_as(ids_bl)
+    out_bld = model.model.language_model(inputs_embeds=embeds_bld, attention_mask=ones_bl, position_ids=positions_bl).last_hidden_state[:, :-1]
     wanted = labels_bl[:, 1:] != -100
     return F.cross_entropy(model.lm_head(out_bld[wanted]), labels_bl[:, 1:][wanted], label_smoothing=0.02)
+
+
+def _decoder_parts(model: VoxtralForConditionalGeneration) -> list[nn.Parameter]:
+    return [*model.model.language_model.parameters(), *model.model.multi_modal_projector.parameters(), *model.lm_head.parameters()]
 
 
 def train_decoder(
     model: VoxtralForConditionalGeneration, processor: VoxtralProcessor, hidden_ntc: Tensor, texts: list[str], *, steps: int, batch: int, rate: float
 ) -> None:
-    """Decoder and projector over the frozen tower's outputs (float16 [N, 1500, C])."""
+    """Decoder and projector over the frozen tower's outputs (float16 [N, 1500, C]), silence and all."""
     rng = np.random.default_rng(3)
     prompts = Prompts(processor)
 
@@ -129,8 +146,35 @@ def train_decoder(
             rows = rng.integers(0, len(texts), batch)
             yield _answer_loss(model, hidden_ntc[rows].float(), *prompts.batch([texts[row] for row in rows], rng))
 
-    parts = [*model.model.language_model.parameters(), *model.model.multi_modal_projector.parameters(), *model.lm_head.parameters()]
-    _descend("decoder", parts, losses(), steps=steps, rate=rate, warmup=60)
+    _descend("decoder", _decoder_parts(model), losses(), steps=steps, rate=rate, warmup=60)
+
+
+def train_decoder_on_speech(
+    model: VoxtralForConditionalGeneration,
+    processor: VoxtralProcessor,
+    hidden_ntc: Tensor,
+    texts: list[str],
+    num_single: int,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+) -> None:
+    """The same at a third of the cost: of the silence behind a single clip (the first `num_single`) a random few tokens are enough."""
+    rng = np.random.default_rng(6)
+    prompts = Prompts(processor)
+
+    def losses() -> Iterator[Tensor]:
+        while True:
+            if rng.random() < 0.1:
+                rows, keep = rng.integers(num_single, len(texts), batch // 2), None
+            else:
+                rows = rng.integers(0, num_single, batch)
+                silence = SPEECH_TOKENS + np.sort(rng.choice(375 - SPEECH_TOKENS, 32, replace=False))
+                keep = torch.cat([torch.arange(SPEECH_TOKENS), torch.from_numpy(silence)])
+            yield _answer_loss(model, hidden_ntc[rows].float(), *prompts.batch([texts[row] for row in rows], rng), keep_audio=keep)
+
+    _descend("speech", _decoder_parts(model), losses(), steps=steps, rate=rate, warmup=60)
 
 
 def train_together(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor, corpus: Corpus, *, steps: int, batch: int, rate: float) -> None:
