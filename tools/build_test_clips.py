@@ -1,4 +1,4 @@
-"""Make tests/data/espeak from nothing: sentences that the tiny model was not trained on, in voices that it knows. Needs espeak-ng."""
+"""Make tests/data/espeak from nothing: commands that the tiny model was not trained on, in voices that it knows. Needs espeak-ng."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NUM_CLIPS, SEED = 30, 4_321
 def main() -> None:
     """Speak and write FLAC with metadata.csv (LJSpeech's layout)."""
     (FOLDER / "wavs").mkdir(parents=True, exist_ok=True)
-    texts, waves = speech.speak_many(NUM_CLIPS, seed=SEED)
-    for number, wave in enumerate(waves, start=1):
+    jobs = speech.plan_unseen(NUM_CLIPS, seed=SEED)
+    for number, wave in enumerate(speech.speak(jobs), start=1):
         (FOLDER / "wavs" / f"espeak-{number:02d}.flac").write_bytes(speech.flac(wave))
-    (FOLDER / "metadata.csv").write_text("".join(f"espeak-{number:02d}|{text}|{text}\n" for number, text in enumerate(texts, start=1)))
+    (FOLDER / "metadata.csv").write_text("".join(f"espeak-{number:02d}|{text}|{text}\n" for number, (text, _) in enumerate(jobs, start=1)))
 
 
 if __name__ == "__main__":

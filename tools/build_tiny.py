@@ -39,13 +39,15 @@ def _wer(model: Any, processor: VoxtralProcessor, texts: list[str], waves: list[
 
 
 def measure(model: VoxtralForConditionalGeneration, processor: VoxtralProcessor) -> dict[str, float]:
-    """WER on unseen espeak-ng sentences (not disturbed) and on each voice of flite."""
+    """WER on undisturbed espeak-ng speech, commands and loose words, and on each voice of flite."""
     model.eval()
-    texts, waves = speech.speak_many(200, seed=99)
-    table = {"espeak-ng": _wer(model, processor, texts, waves)}
-    sentences = practice.sentences(60, seed=77)
+    table = {}
+    loose = speech.plan(120, seed=98, draw=speech.draw_loose)
+    for name, jobs in (("espeak-ng, unseen commands", speech.plan_unseen(120, seed=99)), ("espeak-ng, loose words", loose)):
+        table[name] = _wer(model, processor, [text for text, _ in jobs], speech.speak(jobs))
+    sentences = practice.sentences(40, seed=77)
     for voice in ("awb", "slt", "rms", "kal16"):
-        table[voice] = _wer(model, processor, sentences, [speech.flite(text, voice) for text in sentences])
+        table[f"flite {voice}"] = _wer(model, processor, sentences, [speech.flite(text, voice) for text in sentences])
     print("WER", {voice: round(rate, 3) for voice, rate in table.items()}, flush=True)
     return table
 
@@ -76,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=PACKAGED)
     parser.add_argument("--work", type=Path, default=Path("build/tiny"))
-    parser.add_argument("--utterances", type=int, default=9_000)
+    parser.add_argument("--utterances", type=int, default=speech.NUM_UTTERANCES)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)

@@ -65,12 +65,13 @@ def _features(waves: list[speech.Wave], seed: int, strength: float) -> npt.NDArr
 
 def make(count: int, *, seed: int, strengths: tuple[float, ...]) -> Corpus:
     """`count` utterances that fit a short chunk, each heard once with each of `strengths` (0 is undisturbed)."""
-    texts, waves = speech.speak_many(count, seed=seed)
+    jobs = speech.plan(count, seed=seed)
+    texts, waves = [text for text, _ in jobs], speech.speak(jobs)
     limit = CHUNK_FRAMES * 160 - 19_000  # room for the slowest pace and the silence that `disturb` puts around
     kept = [place for place, wave in enumerate(waves) if len(wave) < limit / 1.14]
     texts, waves = [texts[place] for place in kept], [waves[place] for place in kept]
     starts = range(0, len(waves), 250)
-    jobs = [(waves[start : start + 250], seed * 1_000_003 + 7 * start + place, strength) for place, strength in enumerate(strengths) for start in starts]
+    pieces = [(waves[start : start + 250], seed * 1_000_003 + 7 * start + place, strength) for place, strength in enumerate(strengths) for start in starts]
     with ProcessPoolExecutor(2) as pool:
-        features = list(pool.map(_features, *zip(*jobs, strict=True)))
+        features = list(pool.map(_features, *zip(*pieces, strict=True)))
     return Corpus(texts=texts * len(strengths), features=np.concatenate(features))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import subprocess
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,11 +48,14 @@ def draw_voice(rng: random.Random) -> Voice:
     return Voice(name=name, speed_wpm=rng.randint(125, 210), pitch=rng.randint(15, 85), gap_10ms=rng.choice((0, 0, 0, 1, 3)))
 
 
+def draw_loose(rng: random.Random) -> str:
+    """Words of the grammar in no order."""
+    return " ".join(rng.choices(practice.words(), k=rng.randint(1, 6)))
+
+
 def draw_text(rng: random.Random) -> str:
     """Mostly commands; one in four is loose words, so that the decoder must listen rather than guess."""
-    if rng.random() < 0.75:
-        return practice.draw(rng)
-    return " ".join(rng.choices(practice.words(), k=rng.randint(1, 6)))
+    return practice.draw(rng) if rng.random() < 0.75 else draw_loose(rng)
 
 
 def espeak(text: str, voice: Voice) -> Wave:
@@ -73,13 +78,28 @@ def _decode(wav: bytes) -> Wave:
     return samples if rate_hz == SAMPLE_RATE_HZ else np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
 
 
-def speak_many(count: int, *, seed: int) -> tuple[list[str], list[Wave]]:
-    """`count` random sentences in random voices."""
+TRAINING_SEEDS = (1, 2)
+NUM_UTTERANCES = 9_000
+"""Utterances drawn with each of TRAINING_SEEDS."""
+
+
+def plan(count: int, *, seed: int, draw: Callable[[random.Random], str] = draw_text) -> list[tuple[str, Voice]]:
+    """`count` random texts, each with a random voice."""
     rng = random.Random(seed)
-    jobs = [(draw_text(rng), draw_voice(rng)) for _ in range(count)]
+    return [(draw(rng), draw_voice(rng)) for _ in range(count)]
+
+
+def plan_unseen(count: int, *, seed: int) -> list[tuple[str, Voice]]:
+    """`count` commands that are in no training utterance, each with a random voice of those trained on."""
+    known = {text for training_seed in TRAINING_SEEDS for text, _ in plan(NUM_UTTERANCES, seed=training_seed)}
+    fresh = ((text, voice) for text, voice in plan(50 * count, seed=seed, draw=practice.draw) if text not in known)
+    return list(itertools.islice(fresh, count))
+
+
+def speak(jobs: Sequence[tuple[str, Voice]]) -> list[Wave]:
+    """Each text in its voice."""
     with ThreadPoolExecutor(4) as pool:
-        waves = list(pool.map(lambda job: espeak(*job), jobs))
-    return [text for text, _ in jobs], waves
+        return list(pool.map(lambda job: espeak(*job), jobs))
 
 
 def disturb(wave: Wave, rng: np.random.Generator, *, strength: float = 1.0) -> Wave:
