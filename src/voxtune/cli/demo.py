@@ -72,8 +72,10 @@ def _journey(folder: Path, seed: int) -> dict[str, Any]:
     show_report(report)
 
     report["seconds"] |= {"train": round(trained, 3), "demo": round(time.monotonic() - began, 3)}
-    out.print(f"Everything lies in {escape(str(folder))}: dataset/ with the recordings, run/model/ with the tuned model, run/report.json.")
-    out.print("Try it:  " + escape(_shell("voxtune", "transcribe", next((data / "wavs").glob("*.wav")), "--model", run)))
+    out.print(f"Everything lies in {escape(str(folder))}: dataset/ with the recordings, run/model/ with the tuned model, run/report.json.", soft_wrap=True)
+    out.print(
+        "Try it:  " + escape(_shell("voxtune", "transcribe", next((data / "wavs").glob("*.wav")), "--model", run, "--language", LANGUAGE)), soft_wrap=True
+    )
     out.print(f"{report['seconds']['demo']:.0f} s in all, {trained:.0f} s of them training.")
     return report
 

@@ -47,7 +47,10 @@ def bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 
 def quiet_libraries() -> None:
-    """No bar for the loading of local weights; downloads from the Hub keep theirs."""
+    """No bar for the loading of local weights, and no word of what libraries will rename; downloads from the Hub keep their bars."""
+    import warnings
+
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
