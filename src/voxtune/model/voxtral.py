@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoProcessor, BitsAndBytesConfig, VoxtralForConditionalGeneration, VoxtralProcessor
+from transformers import AutoProcessor, BitsAndBytesConfig, PretrainedConfig, VoxtralForConditionalGeneration, VoxtralProcessor
 
 from voxtune.errors import MissingDependencyError, ModelError, SettingsError
 from voxtune.model.names import ModelPlace, tiny_folder
@@ -200,17 +200,23 @@ def save(model: VoxtralForConditionalGeneration | PeftModel, processor: VoxtralP
     """Write the adapter, or all weights, and the processor as stock peft and transformers load them."""
     model.save_pretrained(str(folder))
     processor.save_pretrained(str(folder))
+    # An adapter's folder too: from its model_type AutoProcessor knows which tokenizer reads tekken.json.
+    config: PretrainedConfig = model.config
+    config.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a card; the card is made from the run's records
 
 
 def load_trained(model: VoxtralForConditionalGeneration | PeftModel, checkpoint: Path) -> None:
     """Put a checkpoint's weights into the model that is training. Raises ModelError if they do not fit."""
+    wrong: list[str]
     if isinstance(model, PeftModel):
         found: Any = set_peft_model_state_dict(model, load_file(checkpoint / "adapter_model.safetensors"))
         wrong = [*found.unexpected_keys, *(key for key in found.missing_keys if "lora_" in key)]
     else:
-        weights = {name: value for file in sorted(checkpoint.glob("model*.safetensors")) for name, value in load_file(file).items()}
-        kept = model.load_state_dict(weights, strict=False)
+        # By from_pretrained: files name weights otherwise than the module does, and it knows how.
+        place = ModelPlace(name=str(checkpoint), source=str(checkpoint))
+        saved = load_base(place, Precision(device="cpu", autocast=False, frozen=torch.float32))
+        kept = model.load_state_dict(saved.state_dict(), strict=False)
         wrong = [*kept.unexpected_keys, *kept.missing_keys]
     if wrong:
         raise ModelError(f"{checkpoint} does not fit the model: {len(wrong)} weights, {wrong[0]} among them.", hint="Start a new run.")
