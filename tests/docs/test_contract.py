@@ -67,8 +67,11 @@ def test_help_and_version_answer(voxtune: Command) -> None:
 
 
 def test_the_example_settings_are_valid() -> None:
-    for file in (ROOT / "examples").glob("*.yaml"):
-        TrainSettings.model_validate(yaml.safe_load(file.read_text()))
+    examples = list((ROOT / "examples").glob("*.yaml"))
+    assert examples
+    for file in examples:
+        given = yaml.safe_load(file.read_text())
+        assert TrainSettings.model_validate(given).model_fields_set == set(given)
 
 
 def test_docs_name_only_files_that_are_there() -> None:

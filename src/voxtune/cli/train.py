@@ -12,6 +12,7 @@ from rich.markup import escape
 from voxtune import settings as settings_files
 from voxtune.cli.output import bar, console, emit, json_option, quiet_libraries, working
 from voxtune.settings import TrainSettings
+from voxtune.workspace import RunFolder
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,13 +62,8 @@ def train(settings_file: Path | None, resume: bool, as_json: bool, **given: Any)
 def read_settings(file: Path | None, values: dict[str, Any], *, resume: bool) -> TrainSettings:
     """Settings from a file and flags; a run that is resumed brings its own."""
     if resume and file is None and "output" in values and "data" not in values:
-        from voxtune.errors import CallError
-        from voxtune.workspace import RunFolder
-
         run = RunFolder(Path(values["output"]))
-        if not run.settings.is_file():
-            raise CallError(f"there is no run to resume in {run.path}.", hint="Name its folder with --output, or start it without --resume.")
-        before = settings_files.load(run.settings, {})
+        before = settings_files.of_run(run)
         # Only what was asked for counts as set: the run compares it with what it had.
         return settings_files.make({"data": before.data, "output": run.path, **{name: value for name, value in values.items() if name != "output"}})
     return settings_files.load(file, values) if file else settings_files.make(values)

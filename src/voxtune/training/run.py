@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from voxtune.dataset import checks, store
 from voxtune.dataset import clips as clip_files
 from voxtune.dataset.clips import Clip
 from voxtune.dataset.split import counts
-from voxtune.errors import CallError, DatasetError, InUseError, SettingsError, TrainingError, VoxtuneError
+from voxtune.errors import DatasetError, InUseError, SettingsError, TrainingError, VoxtuneError
 from voxtune.model import names, voxtral
 from voxtune.model.batches import Encoder
 from voxtune.model.prepared import PreparedClips
@@ -29,7 +28,7 @@ from voxtune.settings import TrainSettings
 from voxtune.training import checkpoints, status
 from voxtune.training.events import Events, Quiet, Watcher
 from voxtune.training.status import Status, StatusFile
-from voxtune.training.trainer import VoxtralTrainer, Watch, arguments, stop_on_signal
+from voxtune.training.trainer import VoxtralTrainer, arguments, stop_on_signal
 from voxtune.workspace import RunFolder
 
 log = logging.getLogger("voxtune")
@@ -114,9 +113,7 @@ def _settled(settings: TrainSettings) -> TrainSettings:
 
 def _resumed(run: RunFolder, wanted: TrainSettings) -> TrainSettings:
     """The settings of the run in the folder, with what may change taken from `wanted`."""
-    if not run.settings.is_file():
-        raise CallError(f"there is no run to resume in {run.path}.", hint="Name its folder with --output, or start it without --resume.")
-    before = settings_files.load(run.settings, {})
+    before = settings_files.of_run(run)
     changed = [name for name in TrainSettings.model_fields if name in wanted.model_fields_set and getattr(wanted, name) != getattr(before, name)]
     refused = [name for name in changed if name not in MAY_CHANGE]
     if refused:
@@ -174,10 +171,9 @@ def _train(settings: TrainSettings, run: RunFolder, place: names.ModelPlace, cli
         events=events,
         status=state,
     )
-    watch = next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Watch))
-    with stop_on_signal(watch):
+    with stop_on_signal(trainer.watch):
         trainer.train(resume_from_checkpoint=str(newest[0]) if newest else None)
-    if watch.stop_asked.is_set() and trainer.state.global_step < trainer.state.max_steps:
+    if trainer.watch.stop_asked.is_set() and trainer.state.global_step < trainer.state.max_steps:
         message = f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}"
         state.update(state="stopped", stage="", step=trainer.state.global_step, message=message, hint=f"Go on with --resume --output {run.path}.")
         events.stage("stopped", step=trainer.state.global_step)
@@ -222,4 +218,3 @@ def _logging_to(file: Path) -> Iterator[None]:
             each.removeHandler(handler)
         handler.close()
         logging.captureWarnings(False)
-        sys.stderr.flush()

@@ -95,7 +95,8 @@ class VoxtralTrainer(Trainer):
         self._settings = settings
         self._events = events
         self._status = status
-        callbacks: list[TrainerCallback] = [Watch(events, status)]
+        self.watch = Watch(events, status)
+        callbacks: list[TrainerCallback] = [self.watch]
         if settings.early_stopping:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.early_stopping))
         super().__init__(model=model, args=args, data_collator=encoder.collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
