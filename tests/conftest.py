@@ -36,7 +36,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def voxtune(tmp_path: Path) -> Command:
     """The command line, run as a person runs it: as a process of its own, in an empty folder."""
-    return Command(folder=tmp_path, environment={"TRACKIO_DIR": str(tmp_path / "trackio")})
+    return Command(folder=tmp_path, environment={"TRACKIO_DIR": str(tmp_path / "trackio"), "VOXTUNE_STATE": str(tmp_path / "state")})
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
     VoxtuneError                what happened, and `hint`: what to do next
     |- CallError                the call was wrong: a path, a flag, a setting (exit code 2)
     |  |- SettingsError         a setting's name or value
-    |  `- InUseError            something is already there and would have been overwritten
+    |  `- InUseError            something is already there, or at work, and would have been overwritten
+    |- DiskFullError            no room to write; what was there is as it was
     |- AudioError               one audio file or clip; `code` from the closed set of `voxtune.dataset.checks`
     |- DatasetError             a dataset or a transcript file, with file and line where there is one
     |- ModelError               a model that is not there, not whole or not a Voxtral
@@ -23,6 +24,8 @@ class VoxtuneError(Exception):
     """Something that a person can act on: `message` says what and where, `hint` what to do."""
 
     exit_code = 1
+    code = "unexpected"
+    """What kind of failure it is, for programs: `failures.CODES` of training lists those of a run."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -37,14 +40,32 @@ class CallError(VoxtuneError):
     """The call itself was wrong; nothing was done."""
 
     exit_code = 2
+    code = "call"
 
 
 class SettingsError(CallError):
     """A setting has an unknown name or a value outside what is allowed."""
 
+    code = "settings"
+
 
 class InUseError(CallError):
     """The place to write to is taken; what is there was left alone."""
+
+
+class DiskFullError(VoxtuneError):
+    """There is no room on the disk; earlier files are as they were."""
+
+    code = "disk_full"
+
+    def __init__(self, place: Path | str, *, need_bytes: int | None, have_bytes: int) -> None:
+        needed = "" if need_bytes is None else f" needs {need_bytes / 1e6:,.3f} MB, and"
+        super().__init__(
+            f"the disk is full: {place}{needed or ' could not be written:'} {have_bytes / 1e6:,.3f} MB are free.",
+            hint="Free some space and try again; nothing that was there before is damaged.",
+        )
+        self.need_bytes = need_bytes
+        self.have_bytes = have_bytes
 
 
 class AudioError(VoxtuneError):
@@ -60,6 +81,8 @@ class AudioError(VoxtuneError):
 class DatasetError(VoxtuneError):
     """A dataset or transcript file cannot be used; says the file and, where there is one, the line."""
 
+    code = "data"
+
     def __init__(self, message: str, *, file: Path | str | None = None, line: int | None = None, hint: str = "") -> None:
         place = "" if file is None else f"{file}: " if line is None else f"{file}, line {line}: "
         super().__init__(place + message, hint=hint)
@@ -71,9 +94,20 @@ class DatasetError(VoxtuneError):
 class ModelError(VoxtuneError):
     """A model cannot be loaded, or is not a Voxtral."""
 
+    code = "model"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "model") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
 
 class TrainingError(VoxtuneError):
-    """A training run failed or cannot go on."""
+    """A training run failed or cannot go on; `suggestion` is a change of settings with which it should go."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "unexpected", suggestion: dict[str, object] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.suggestion = suggestion or {}
 
 
 class EvaluationError(VoxtuneError):
@@ -81,4 +115,6 @@ class EvaluationError(VoxtuneError):
 
 
 class MissingDependencyError(VoxtuneError):
-    """A package of an optional extra is needed and not installed."""
+    """A package of an optional extra is needed and not installed, or of a version that does not do."""
+
+    code = "versions"

@@ -7,15 +7,18 @@ cut as well. Folders are filled under a temporary name and renamed when complete
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voxtune.errors import CallError, InUseError
+from voxtune.errors import CallError, DiskFullError, InUseError
 
 PARTIAL = ".partial-"
 """Names that begin with this are unfinished work and are never read."""
@@ -23,19 +26,20 @@ PARTIAL = ".partial-"
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    flush_folder(path.parent)
+    with _room_for(path, len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        flush_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,16 +59,72 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 def put(path: Path, data: bytes) -> None:
     """Write `path` plainly, inside a folder of `new_folder`, which flushes all of it at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    with _room_for(path, len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append `value` as one line of JSON in one write, so that lines of several writers never mix."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Append `value` as one line of JSON, whole or not at all; lines of several writers never mix.
+
+    Half a line that a killed writer left is ended first, so that it spoils no other.
+    """
+    line = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    with _room_for(path, len(line)):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            before = os.fstat(descriptor).st_size
+            if before and os.pread(descriptor, 1, before - 1) != b"\n":
+                line = b"\n" + line
+            try:
+                if os.write(descriptor, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            except OSError:
+                os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _room_for(path: Path, need_bytes: int | None) -> Iterator[None]:
+    """A full disk is told as DiskFullError."""
     try:
-        os.write(descriptor, line.encode())
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(path, need_bytes=need_bytes, have_bytes=free_bytes(path)) from error
+        raise
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when there is no room, or none for this person."""
+
+
+def free_bytes(path: Path) -> int:
+    """Room on the disk on which `path` is, or will be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path`; the system frees it when this process ends, however it ends. Raises InUseError if another holds it for `wait_s`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    until = time.monotonic() + wait_s
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise InUseError(f"{path.parent} is in use by another process.", hint="Wait until it is done.") from None
+                time.sleep(0.05)
+        yield
     finally:
         os.close(descriptor)
 
@@ -97,19 +157,52 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises InUseError if `path` is there already and is not an empty folder.
     """
     refuse_if_used(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
-    partial.chmod(0o755)
-    try:
+    with _filled_aside(path) as partial:
         yield partial
         flush_tree(partial)
+        try:
+            partial.rename(path)  # takes the place of an empty folder, and of no other
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                refuse_if_used(path)  # made by another in the meantime
+            raise
+
+
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill, and put it in the place of `path` at the end; on an error `path` is as it was."""
+    with _filled_aside(path) as partial:
+        yield partial
+        flush_tree(partial)
+        former = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
         if path.exists():
-            path.rmdir()  # empty, or refused above; a folder that was filled meanwhile makes this fail and stays whole
+            path.rename(former / path.name)
         partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    flush_folder(path.parent)
+        shutil.rmtree(former)
+
+
+@contextlib.contextmanager
+def _filled_aside(path: Path) -> Iterator[Path]:
+    with _room_for(path, None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+        partial.chmod(0o755)
+        try:
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        flush_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove from `folder` what a killed process left unfinished."""
+    if folder.is_dir():
+        for path in folder.glob(f"{PARTIAL}*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def refuse_if_used(path: Path) -> None:

@@ -13,10 +13,9 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from voxtune.errors import CallError, SettingsError
+from voxtune.errors import SettingsError
 from voxtune.files import read_text, write_text
 from voxtune.languages import check_code
-from voxtune.workspace import RunFolder
 
 PARTS = ("language_model", "projector", "audio_tower")
 """The three parts of a Voxtral, by the names used in settings, status and reports."""
@@ -115,17 +114,11 @@ def make(values: dict[str, object]) -> TrainSettings:
 
 def load(path: Path, overrides: dict[str, object]) -> TrainSettings:
     """Settings from a YAML file, with `overrides` on top. Raises SettingsError or CallError."""
-    return make({**_mapping(path), **overrides})
+    return make({**given_in(path), **overrides})
 
 
-def of_run(run: RunFolder) -> TrainSettings:
-    """The settings of a run that is to be resumed. Raises CallError where there is none."""
-    if not run.settings.is_file():
-        raise CallError(f"there is no run to resume in {run.path}.", hint="Name its folder with --output, or start it without --resume.")
-    return load(run.settings, {})
-
-
-def _mapping(path: Path) -> dict[str, object]:
+def given_in(path: Path) -> dict[str, object]:
+    """The settings that stand in a YAML file, unchecked. Raises SettingsError or CallError."""
     try:
         values = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:

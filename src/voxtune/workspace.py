@@ -50,6 +50,21 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def first_batch(self) -> Path:
+        """What the model saw of the first clips it trained on, and which of their tokens carried loss."""
+        return self.path / "first_batch.json"
+
+    @property
+    def reserve(self) -> Path:
+        """Room that is given back when the disk is full, so that the run can still say so."""
+        return self.path / ".reserve"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may change the run."""
+        return self.path / ".lock"
+
+    @property
     def model(self) -> Path:
         """Adapter or full weights with the processor, as stock peft and transformers load them."""
         return self.path / "model"

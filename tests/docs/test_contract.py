@@ -26,7 +26,14 @@ FLAGS = {
     "dataset export": "--format --output",
     "evaluate": "--data --json",
     "transcribe": "--model --language --json",
-    "train": "--resume --json --data --model --method --output --language --epochs --batch-size --eval-batch-size --gradient-accumulation-steps"
+    "doctor": "--bundle --json",
+    "runs list": "--workspace --json",
+    "runs show": "--workspace --json",
+    "runs logs": "-f --follow --lines --workspace",
+    "runs stop": "--grace --workspace --json",
+    "runs resume": "--detach --workspace --json",
+    "train": "--resume --detach --queue --no-queue --request-id --dry-run --json --data --model --method"
+    " --output --language --epochs --batch-size --eval-batch-size --gradient-accumulation-steps"
     " --learning-rate --warmup-ratio --scheduler --weight-decay --max-grad-norm --lora-r --lora-alpha --lora-dropout --lora-scope"
     " --freeze-audio-tower --no-freeze-audio-tower --train-tower-layers --precision --load-in-4bit --no-load-in-4bit --gradient-checkpointing"
     " --no-gradient-checkpointing --eval-steps --save-steps --logging-steps --early-stopping --save-total-limit --seed --trackio --no-trackio",

@@ -14,11 +14,15 @@ SOURCE = ROOT / "src" / "voxtune"
 
 # Each may import only from those above it. `cli` is the shell: it may import all.
 ORDER = [
-    *("errors", "files", "workspace", "languages", "settings", "phrases", "audio"),
+    *("errors", "versions", "files", "workspace", "languages", "settings", "phrases", "audio"),
     *("dataset.clips", "dataset.split", "dataset.checks", "dataset.transcripts", "dataset.store", "dataset.exporters"),
-    *("model.names", "model.batches", "model.prepared", "model.voxtral"),
+    *("model.names", "model.batches", "model.prepared", "model.loading_errors", "model.voxtral"),
     *("evaluation.text", "evaluation.wer", "evaluation.transcribe", "evaluation.validation", "evaluation.report"),
-    *("training.status", "training.checkpoints", "training.events", "training.trainer", "training.run"),
+    *("training.process", "training.status", "training.checkpoints", "training.failures", "training.tracking", "training.events"),
+    *("training.machine", "training.shape", "training.activations", "training.memory", "training.budget", "training.device_queue"),
+    *("training.stopping", "training.losses", "training.pace", "training.watch", "training.resuming", "training.trainer"),
+    *("training.opening", "training.work", "training.rehearsal", "training.worker", "training.runs"),
+    "doctor",
     "cli",
 ]  # fmt: skip
 
@@ -71,7 +75,16 @@ HEAVY = {"torch", "transformers", "gradio", "peft", "datasets", "trackio", "hugg
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["dataset", "--help"], ["train", "--help"], ["dataset", "check", "examples"], ["languages", "--json"], ["train", "--data", "/no/where"]],
+    [
+        ["--help"],
+        ["dataset", "--help"],
+        ["train", "--help"],
+        ["dataset", "check", "examples"],
+        ["languages", "--json"],
+        ["train", "--data", "/no/where"],
+        ["runs", "list"],
+        ["runs", "show", "gone"],
+    ],
 )
 def test_commands_that_neither_train_nor_transcribe_load_nothing_heavy(arguments: list[str]) -> None:
     loaded = _loaded_by(f"from voxtune.cli import run\nrun({arguments!r})")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxtune import files
-from voxtune.errors import InUseError
+from voxtune.errors import DiskFullError, InUseError
 
 
 def test_a_failed_write_leaves_the_previous_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ def test_a_failed_write_leaves_the_previous_file_whole(tmp_path: Path, monkeypat
                 raise OSError(28, "No space left on device")
 
             patch.setattr(files.os if call == "fsync" else files.Path, call, fail)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(DiskFullError, match="the disk is full"):
                 files.write_json(target, {"two": 2})
         assert json.loads(target.read_text()) == {"one": 1}
         assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -26,7 +26,7 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory, demo_rows: list[tuple[Path, str]]) -> Trained:
     """LoRA on 24 clips of the demo voice for three epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    voxtune = Command(folder=folder, environment={"TRACKIO_DIR": str(folder / "trackio")})
+    voxtune = Command(folder=folder, environment={"TRACKIO_DIR": str(folder / "trackio"), "VOXTUNE_STATE": str(folder / "state")})
     transcripts = folder / "t.jsonl"
     transcripts.write_text("".join(json.dumps({"audio_path": str(path), "text": text}) + "\n" for path, text in demo_rows[:24]))
     done = voxtune("dataset", "import", *(path for path, _ in demo_rows[:24]), "--transcripts", transcripts, "--language", "en", "--output", "data")

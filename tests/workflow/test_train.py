@@ -167,28 +167,6 @@ def test_ctrl_c_saves_and_stops_and_resume_goes_on(trained: Trained) -> None:
     assert (run / "model" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loss_that_is_no_number_fails_in_words(trained: Trained, tmp_path: Path) -> None:
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
-    from voxtune.model.names import tiny_folder
-
-    shutil.copytree(tiny_folder(), tmp_path / "damaged")
-    weights = load_file(tmp_path / "damaged" / "model.safetensors")
-    next(value for name, value in weights.items() if "language_model" in name and "down_proj" in name)[0, 0] = float("nan")
-    save_file(weights, tmp_path / "damaged" / "model.safetensors", metadata={"format": "pt"})
-    error = trained.voxtune.refused(
-        "train", "--data", "data", "--model", tmp_path / "damaged", "--epochs", 1, "--output", "nan", "--no-trackio", code=1
-    )  # fmt: skip
-    assert "diverged" in error
-    assert "--learning-rate" in error
-    status = json.loads((trained.run.parent / "nan" / "status.json").read_text())
-    assert status["state"] == "failed"
-    assert "diverged" in status["message"]
-    assert not (trained.run.parent / "nan" / "model").exists()
-
-
 def test_a_long_recording_is_transcribed_in_pieces(trained: Trained, demo_rows: list[tuple[Path, str]], tmp_path: Path) -> None:
     import numpy as np
     import soundfile

@@ -20,8 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "languages": ("voxtune.cli.languages:languages", "The languages, and what Voxtral knows of each."),
     "dataset": ("voxtune.cli.dataset:dataset", "Import, check, preview and export recordings with transcripts."),
     "train": ("voxtune.cli.train:train", "Fine-tune Voxtral on a dataset."),
+    "runs": ("voxtune.cli.runs:runs", "Training runs: list, show, logs, stop, resume."),
     "evaluate": ("voxtune.cli.evaluate:evaluate", "Base against tuned model on held-out clips."),
     "transcribe": ("voxtune.cli.transcribe:transcribe", "Text of audio files, with any model or run."),
+    "doctor": ("voxtune.cli.doctor:doctor", "What this machine has and lacks, and a bundle for bug reports."),
 }
 """Each command with where it is and its line in the help, so that the help loads none of them."""
 

@@ -45,7 +45,6 @@ def demo(keep: Path | None, seed: int, as_json: bool) -> None:
 
 
 def _journey(folder: Path, seed: int) -> dict[str, Any]:
-    from voxtune import settings as settings_files
     from voxtune.cli.evaluate import run_evaluation, show_report
     from voxtune.cli.train import run_training
     from voxtune.dataset import store, transcripts
@@ -64,7 +63,7 @@ def _journey(folder: Path, seed: int) -> dict[str, Any]:
 
     _say(2, "voxtune", "train", "--data", data, "--model", "tiny", "--epochs", EPOCHS, "--seed", seed, "--output", run)
     trained = time.monotonic()
-    run_training(settings_files.make({"data": str(data), "model": "tiny", "epochs": EPOCHS, "seed": seed, "output": run}))
+    run_training({"data": str(data), "model": "tiny", "epochs": EPOCHS, "seed": seed, "output": run})
     trained = time.monotonic() - trained
 
     _say(3, "voxtune", "evaluate", run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -10,7 +11,8 @@ import click
 from rich.markup import escape
 
 from voxtune import settings as settings_files
-from voxtune.cli.output import bar, console, emit, json_option, quiet_libraries, working
+from voxtune.cli.output import console, emit, json_option, quiet_libraries, working
+from voxtune.errors import CallError
 from voxtune.settings import TrainSettings
 from voxtune.workspace import RunFolder
 
@@ -40,72 +42,106 @@ def _metavar(annotation: Any) -> str:
 @click.command()
 @click.argument("settings_file", required=False, type=click.Path(path_type=Path), metavar="[SETTINGS.yaml]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output from its newest checkpoint.")
+@click.option("--detach", is_flag=True, help="Start it and return at once; `voxtune runs` shows it.")
+@click.option("--queue/--no-queue", default=True, show_default=True, help="Wait until no other run uses this machine's GPU (or CPU).")
+@click.option("--request-id", default="", metavar="TEXT", help="The same request again starts nothing new: it gives the run that the first one started.")
+@click.option("--dry-run", is_flag=True, help="Check everything, estimate memory and time from a few real steps, and train nothing.")
 @json_option
 @setting_options
-def train(settings_file: Path | None, resume: bool, as_json: bool, **given: Any) -> None:
+def train(settings_file: Path | None, resume: bool, detach: bool, queue: bool, request_id: str, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Fine-tune Voxtral on a dataset.
 
-    Settings come from SETTINGS.yaml, or from flags, which win over the file. Ctrl-C saves a checkpoint and stops.
+    Settings come from SETTINGS.yaml, or from flags, which win over the file. The run is a process of its own: closing the terminal
+    leaves it going, Ctrl-C lets it save a checkpoint and stop.
     """
     values = {name: value for name, value in given.items() if value is not None}
-    status = run_training(read_settings(settings_file, values, resume=resume), resume=resume)
-    if as_json:
-        emit(status)
+    if dry_run:
+        if resume:
+            raise CallError("--dry-run is for a new run.", hint="Leave out --resume.")
+        _show_rehearsal(settings_files.load(settings_file, values) if settings_file else settings_files.make(values), as_json=as_json)
         return
-    folder = escape(str(status["output"]))
-    if status["state"] == "stopped":
-        console().print(f"Stopped at step {status['step']} of {status['total_steps']}. Go on with: voxtune train --resume --output {folder}")
-    else:
-        console().print(f"Finished. Model: {folder}/model. Next: voxtune evaluate {folder}")
+    run = resume_run(settings_file, values, queue=queue) if resume else start_run(settings_file, values, request_id=request_id, queue=queue)
+    tell(run, detach=detach, as_json=as_json)
 
 
-def read_settings(file: Path | None, values: dict[str, Any], *, resume: bool) -> TrainSettings:
-    """Settings from a file and flags; a run that is resumed brings its own."""
-    if resume and file is None and "output" in values and "data" not in values:
-        run = RunFolder(Path(values["output"]))
-        before = settings_files.of_run(run)
-        # Only what was asked for counts as set: the run compares it with what it had.
-        return settings_files.make({"data": before.data, "output": run.path, **{name: value for name, value in values.items() if name != "output"}})
-    return settings_files.load(file, values) if file else settings_files.make(values)
+def start_run(file: Path | None, values: dict[str, Any], *, request_id: str = "", queue: bool = True) -> RunFolder:
+    """Start a new run with settings from a file and flags."""
+    from voxtune import versions
+    from voxtune.training import runs
 
-
-def run_training(settings: TrainSettings, *, resume: bool = False) -> dict[str, Any]:
-    """Train with a progress bar on the terminal, and give the final status with the run's folder under `output`."""
+    settings = settings_files.load(file, values) if file else settings_files.make(values)
     from voxtune.dataset import store
 
-    store.locate(settings.data)  # refuse a wrong path before torch is loaded
+    store.locate(settings.data)
+    versions.check()
     with working():
-        from voxtune.evaluation.validation import score
-        from voxtune.training import run
+        return runs.start(settings, request_id=request_id, queue=queue)
+
+
+def resume_run(file: Path | None, values: dict[str, Any], *, queue: bool = True) -> RunFolder:
+    """Go on with the run in --output, with its own settings but for those given now."""
+    from voxtune import versions
+    from voxtune.training import runs
+
+    if "output" not in values:
+        raise CallError("--resume needs --output: the folder of the run.", hint="`voxtune runs list` shows the runs.")
+    run = RunFolder(Path(values["output"]))
+    changes = {**(settings_files.given_in(file) if file else {}), **values}
+    versions.check()
+    return runs.resume(run, {name: value for name, value in changes.items() if name != "output"}, queue=queue)
+
+
+def tell(run: RunFolder, *, detach: bool, as_json: bool) -> None:
+    """Watch a run to its end, unless it is to go on alone, and say how it is."""
+    from voxtune.cli.watching import failure, watch
+    from voxtune.training import runs
+
+    status = runs.look(run) if detach else watch(run)
+    if status.state == "failed":
+        raise failure(status)
+    if as_json:
+        emit({**asdict(status), "output": str(run.path)})
+        return
+    folder = escape(str(run.path))
+    said = {
+        "stopped": f"Stopped at step {status.step} of {status.total_steps}. Go on with: voxtune train --resume --output {folder}",
+        "finished": f"Finished. Model: {folder}/model. Next: voxtune evaluate {folder}",
+    }
+    console().print(said.get(status.state, f"Started {folder}. Watch it with: voxtune runs logs -f {folder}"), soft_wrap=True)
+
+
+def run_training(values: dict[str, Any]) -> None:
+    """Start a new run and watch it to its end. Raises the error that it failed with, or CallError if it was stopped."""
+    from voxtune.cli.watching import failure, watch
+
+    run = start_run(None, values)
+    status = watch(run)
+    if status.state == "failed":
+        raise failure(status)
+    if status.state != "finished":
+        raise CallError(f"{run.path} was stopped.", hint=status.hint)
+
+
+def _show_rehearsal(settings: TrainSettings, *, as_json: bool) -> None:
+    from voxtune import versions
+    from voxtune.cli.watching import duration
+
+    versions.check()
+    with working():
+        from voxtune.training.rehearsal import rehearse
 
         quiet_libraries()
-        with bar("preparing", None) as move:
-            return run.train(settings, score=score, resume=resume, watcher=_Terminal(move))
-
-
-class _Terminal:
-    """Shows a run's progress."""
-
-    def __init__(self, move: Callable[..., None]) -> None:
-        self._move = move
-        self._console = console()
-
-    def stage(self, name: str) -> None:
-        """A new stage began."""
-        self._move(description=name)
-
-    def model(self, name: str, trainable: dict[str, int]) -> None:
-        """What trains and what is frozen."""
-        told = ", ".join(f"{part.replace('_', ' ')} {f'{count:,}' if count else '0 (frozen)'}" for part, count in trainable.items())
-        self._console.print(f"  model {escape(name)}; trainable parameters: {told}")
-
-    def step(self, step: int, total_steps: int) -> None:
-        """An optimizer step is done."""
-        self._move(completed=step, total=total_steps)
-
-    def metrics(self, values: dict[str, float]) -> None:
-        """One line for each validation."""
-        if "eval_wer" in values:
-            epoch = f"epoch {values['epoch']:.1f}  " if "epoch" in values else ""
-            loss = f", loss {values['eval_loss']:.3f}" if "eval_loss" in values else ""
-            self._console.print(f"  {epoch}step {int(values['step'])}: validation WER {values['eval_wer']:.1%}{loss}")
+        found = rehearse(settings)
+    if as_json:
+        emit(found)
+        return
+    memory, time = found["memory"], found["time"]
+    out = console()
+    out.print(f"Clips: {', '.join(f'{count} {side}' for side, count in found['clips'].items())}; {found['total_steps']} steps.")
+    for name, size in memory.items():
+        if name.endswith("_bytes") and size and name not in ("total_bytes", "available_bytes"):
+            out.print(f"  {name.removesuffix('_bytes'):<12} {size / 1e6:12,.1f} MB")
+    out.print(f"  {'in all':<12} {memory['total_bytes'] / 1e6:12,.1f} MB of {memory['available_bytes'] / 1e6:,.1f} MB that are free")
+    if found["advice"]:
+        out.print(f"[yellow]{escape(found['advice'])}[/]", soft_wrap=True)
+    out.print(f"Time: about {duration(time['total_s'])} ({time['step_s']:.2f} s a step, {time['validation_s']:.1f} s a validation).")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from voxtune.dataset.clips import Clip
@@ -12,11 +13,31 @@ from voxtune.model.batches import Encoder, Example
 from voxtune.model.voxtral import Precision
 
 
-def score(model: Any, encoder: Encoder, clips: Sequence[Clip], prompts: Sequence[Example], precision: Precision, batch_size: int) -> dict[str, float]:
-    """Normalised WER and CER of `model` on `clips`."""
-    texts = transcribe(model, encoder, prompts, precision, batch_size=batch_size)
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How a model did on some clips."""
+
+    wer: float
+    cer: float
+    texts: list[str]
+    """What it heard in each."""
+
+
+def score(
+    model: Any,
+    encoder: Encoder,
+    clips: Sequence[Clip],
+    prompts: Sequence[Example],
+    precision: Precision,
+    *,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> Scores:
+    """Normalised WER and CER of `model` on `clips`; `progress` gets the number done after each batch, and may raise to end it."""
+    texts = transcribe(model, encoder, prompts, precision, batch_size=batch_size, progress=progress)
     pairs = list(zip(clips, texts, strict=True))
-    return {
-        "wer": wer.total_rate([wer.count_words(clip.text, text, clip.language) for clip, text in pairs]),
-        "cer": wer.total_rate([wer.count_characters(clip.text, text, clip.language) for clip, text in pairs]),
-    }
+    return Scores(
+        wer=wer.total_rate([wer.count_words(clip.text, text, clip.language) for clip, text in pairs]),
+        cer=wer.total_rate([wer.count_characters(clip.text, text, clip.language) for clip, text in pairs]),
+        texts=texts,
+    )

@@ -42,6 +42,8 @@ class Example:
     features: Tensor
     """float32 [n, 128, 3000], log-mel."""
     duration_s: float
+    number: int = -1
+    """Its place among the clips that were prepared together."""
 
     @property
     def prompt_ids(self) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import overload
 
 from torch.utils.data import Dataset
@@ -42,7 +43,7 @@ class PreparedClips(Dataset[Example], Sequence[Example]):
             return self._kept[place]
         clip = self.clips[place]
         wave = audio.read(clip.path, start_s=clip.start_s, end_s=clip.end_s)
-        example = self._encoder.example(wave, language=clip.language, text=None if self._prompts_only else clip.text)
+        example = replace(self._encoder.example(wave, language=clip.language, text=None if self._prompts_only else clip.text), number=place)
         size_bytes = example.features.nbytes
         if size_bytes <= self._left_bytes:
             self._left_bytes -= size_bytes

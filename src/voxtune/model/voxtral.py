@@ -19,7 +19,8 @@ from torch import nn
 from transformers import AutoProcessor, BitsAndBytesConfig, PretrainedConfig, VoxtralForConditionalGeneration, VoxtralProcessor
 
 from voxtune.errors import MissingDependencyError, ModelError, SettingsError
-from voxtune.model.names import ModelPlace, tiny_folder
+from voxtune.model.loading_errors import assure_reachable, explain, first_line
+from voxtune.model.names import ModelPlace
 from voxtune.settings import PARTS, TrainSettings
 
 # Full paths: short names such as q_proj are in the tower as well, and a tower meant to be frozen would train.
@@ -65,10 +66,11 @@ def part_of(parameter_name: str) -> str:
 
 def load_processor(place: ModelPlace) -> VoxtralProcessor:
     """The model's stock processor. Raises ModelError where there is none."""
+    assure_reachable(place)
     try:
         processor = AutoProcessor.from_pretrained(place.source)
     except _LOADING as error:
-        raise _cannot_load(place, "processor", error) from None
+        raise explain(place, "processor", error) from None
     if not isinstance(processor, VoxtralProcessor):
         raise ModelError(f"{place.name} has a {type(processor).__name__}, not Voxtral's processor.", hint="Copy tekken.json and the processor files too.")
     return processor
@@ -93,7 +95,7 @@ def load_base(place: ModelPlace, precision: Precision, *, in_4bit: bool = False)
         model: VoxtralForConditionalGeneration = loaded[0]
         info: dict[str, Any] = loaded[1]
     except _LOADING as error:
-        raise _cannot_load(place, "weights", error) from None
+        raise explain(place, "weights", error) from None
     if absent := sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"]):
         raise ModelError(f"{place.name} lacks {len(absent)} weights, {absent[0]} among them.", hint="Copy or download it again, whole.")
     if quantization is None:
@@ -107,7 +109,7 @@ def load_adapter(model: VoxtralForConditionalGeneration, folder: Path) -> PeftMo
     try:
         return PeftModel.from_pretrained(model, str(folder)).eval()
     except _LOADING as error:
-        raise ModelError(f"the adapter in {folder} does not fit its base model: {_first_line(error)}", hint="Train again on this base model.") from None
+        raise ModelError(f"the adapter in {folder} does not fit its base model: {first_line(error)}", hint="Train again on this base model.") from None
 
 
 def four_bit() -> BitsAndBytesConfig:
@@ -220,16 +222,3 @@ def load_trained(model: VoxtralForConditionalGeneration | PeftModel, checkpoint:
         wrong = [*kept.unexpected_keys, *kept.missing_keys]
     if wrong:
         raise ModelError(f"{checkpoint} does not fit the model: {len(wrong)} weights, {wrong[0]} among them.", hint="Start a new run.")
-
-
-def _cannot_load(place: ModelPlace, what: str, error: Exception) -> ModelError:
-    if Path(place.source).is_dir():
-        hint = "Copy the folder again, whole." if place.source != str(tiny_folder()) else "Install voxtune again."
-    else:
-        hint = "Check the id, your network and, for a gated model, `hf auth login`; or use --model tiny, which needs none of them."
-    return ModelError(f"the {what} of {place.name} cannot be loaded: {_first_line(error)}", hint=hint)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -1,142 +1,79 @@
-"""What is seen of a run from outside: events.jsonl, Trackio, and a progress line."""
+"""What is seen of a run from outside while it goes: events.jsonl and Trackio."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import logging
-import os
-import sqlite3
+import json
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 from voxtune import files
 from voxtune.settings import TrainSettings
+from voxtune.training.failures import Failure
+from voxtune.training.tracking import Tracking
 from voxtune.workspace import RunFolder
-
-log = logging.getLogger("voxtune")
-
-TRACKIO_PROJECT = "voxtune"
-_TRACKIO_ERRORS = (OSError, RuntimeError, ValueError, TypeError, sqlite3.Error)
-
-
-class Watcher(Protocol):
-    """Someone who looks on while a run goes: a terminal's progress bar, later a page."""
-
-    def stage(self, name: str) -> None:
-        """A new stage began."""
-
-    def model(self, name: str, trainable: dict[str, int]) -> None:
-        """Which model it is, and how many numbers train in each part of it."""
-
-    def step(self, step: int, total_steps: int) -> None:
-        """An optimizer step is done."""
-
-    def metrics(self, values: dict[str, float]) -> None:
-        """There are new figures."""
-
-
-class Quiet:
-    """A watcher that looks away."""
-
-    def stage(self, name: str) -> None:
-        """Nothing."""
-
-    def model(self, name: str, trainable: dict[str, int]) -> None:
-        """Nothing."""
-
-    def step(self, step: int, total_steps: int) -> None:
-        """Nothing."""
-
-    def metrics(self, values: dict[str, float]) -> None:
-        """Nothing."""
 
 
 class Events:
     """Writes the events of one run to all who keep them."""
 
-    def __init__(self, run: RunFolder, settings: TrainSettings, watcher: Watcher) -> None:
-        self._run = run
-        self.watcher = watcher
-        self._trackio = _open_trackio(run, settings) if settings.trackio else None
+    def __init__(self, run: RunFolder, settings: TrainSettings) -> None:
+        self._file = run.events
+        self._tracking = Tracking(run, settings) if settings.trackio else None
 
     def stage(self, name: str, **more: Any) -> None:
         """A stage began."""
-        self._append({"event": "stage", "stage": name, **more})
-        self.watcher.stage(name)
+        self.say("stage", stage=name, **more)
+
+    def say(self, event: str, **more: Any) -> None:
+        """Anything else that is worth keeping."""
+        files.append_line(self._file, {"time": round(time.time(), 3), "event": event, **more})
 
     def metrics(self, values: dict[str, float]) -> None:
         """Figures of one step; those of training carry `step` and `loss`, those of validation `eval_loss` and `eval_wer`."""
-        self._append({"event": "metrics", **values})
-        self.watcher.metrics(values)
-        if self._trackio is not None:
-            try:
-                self._trackio.log({name: value for name, value in values.items() if name != "step"}, step=int(values["step"]))
-            except _TRACKIO_ERRORS as error:
-                self._drop_trackio(error)
+        self.say("metrics", **values)
+        if self._tracking is not None:
+            self._tracking.log(values)
 
-    def error(self, message: str, hint: str) -> None:
+    def failure(self, failure: Failure) -> None:
         """The run failed."""
-        self._append({"event": "error", "message": message, "hint": hint})
+        self.say("error", code=failure.code, message=failure.message, hint=failure.hint)
 
     def close(self) -> None:
-        """Let Trackio write what it still holds."""
-        if self._trackio is not None:
-            try:
-                with _told_to_log():
-                    import trackio
-
-                    # The module's own finish: the run's would leave it current, and Trackio would finish it again at exit, on standard output.
-                    trackio.finish()
-            except _TRACKIO_ERRORS as error:
-                self._drop_trackio(error)
-
-    def _append(self, values: dict[str, Any]) -> None:
-        files.append_line(self._run.events, {"time": round(time.time(), 3), **values})
-
-    def _drop_trackio(self, error: Exception) -> None:
-        log.warning("Trackio failed and is left out from here on: %s", error)
-        self._trackio = None
+        """Let those who keep events write what they still hold."""
+        if self._tracking is not None:
+            self._tracking.close()
 
 
-@contextlib.contextmanager
-def _on_this_machine() -> Iterator[None]:
-    """Hide the variables by which Trackio would send metrics elsewhere: nothing leaves the machine unless asked for by name."""
-    names = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID")
-    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
+def read(file: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The whole events from byte `offset` on, and the offset from which to read the next ones; half a line is left for later."""
+    if not file.is_file():
+        return [], offset
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        data = stream.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return list(_parsed(whole)), offset + len(whole)
 
 
-@contextlib.contextmanager
-def _told_to_log() -> Iterator[None]:
-    """What Trackio prints goes to the log."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            yield
-    finally:
-        for line in said.getvalue().splitlines():
-            log.info("%s", line)
+def _parsed(lines: bytes) -> Iterator[dict[str, Any]]:
+    for line in lines.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # what a killed writer left
+        if isinstance(event, dict):
+            yield event
 
 
-def _trackio_name(run: RunFolder) -> str:
-    """The folder's name and a mark: runs of one name in different folders stay apart, and a resumed run goes on under its own."""
-    mark = f"{run.path.resolve()} {run.clips.stat().st_mtime_ns}"
-    return f"{run.path.name}-{hashlib.sha256(mark.encode()).hexdigest()[:6]}"
-
-
-def _open_trackio(run: RunFolder, settings: TrainSettings) -> Any:
-    config = settings.model_dump(mode="json")
-    try:
-        with _on_this_machine(), _told_to_log():
-            import trackio
-
-            return trackio.init(project=TRACKIO_PROJECT, name=_trackio_name(run), config=config, resume="allow", embed=False, auto_log_cpu=False)
-    except (ImportError, *_TRACKIO_ERRORS) as error:
-        log.warning("Trackio could not be started; the run goes on without it: %s", error)
-        return None
+def surviving_metrics(file: Path) -> list[dict[str, Any]]:
+    """The figures of the steps that made the model, in their order: those of steps done again after a resume stand once, as they came out last."""
+    kept: dict[tuple[int, bool], dict[str, Any]] = {}
+    for event in read(file)[0]:
+        if event.get("event") == "stage" and event.get("stage") == "training":
+            since = int(event.get("step", 0))
+            kept = {key: value for key, value in kept.items() if key[0] <= since}
+        if event.get("event") == "metrics" and isinstance(event.get("step"), int):
+            kept[event["step"], "eval_wer" in event] = event
+    return [kept[key] for key in sorted(kept)]

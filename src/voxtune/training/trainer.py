@@ -1,34 +1,43 @@
-"""transformers.Trainer with what a recogniser needs: WER on validation, whole checkpoints, a clean stop, no NaN that goes unseen."""
+"""transformers.Trainer with what a recogniser needs: WER on validation, whole checkpoints, exact resume, no NaN that goes unseen."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments
 
-from voxtune.errors import TrainingError
-from voxtune.model.batches import Encoder
+from voxtune import files
+from voxtune.evaluation.validation import Scores
+from voxtune.model.batches import Encoder, Example
 from voxtune.model.prepared import PreparedClips
 from voxtune.model.voxtral import Precision
 from voxtune.settings import TrainSettings
-from voxtune.training import checkpoints
+from voxtune.training import checkpoints, resuming
 from voxtune.training.events import Events
+from voxtune.training.losses import Losses
 from voxtune.training.status import StatusFile
+from voxtune.training.stopping import StopRequest
+from voxtune.training.watch import Watch
+from voxtune.workspace import RunFolder
 
-Validate = Callable[[nn.Module], dict[str, float]]
-"""Scores a model on the validation clips: {"wer": ..., "cer": ...}."""
+Validate = Callable[[nn.Module], Scores]
+"""Scores a model on the validation clips."""
 
 SELECTION = "eval_selection"
 """What the best checkpoint is chosen by: WER, and among equals (a small validation side has many) the lower loss."""
+
+REPORTED = ("eval_loss", "eval_wer", "eval_cer", "epoch")
+"""Figures of a validation that are kept."""
+
+NUM_SAMPLES = 3
+"""Validation clips whose recognised text is shown as the run goes."""
+
+_CLIPS = "clip_numbers"
 
 
 def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: float, folder: Path, fresh: bool) -> TrainingArguments:
@@ -88,47 +97,108 @@ class VoxtralTrainer(Trainer):
         validation: PreparedClips,
         validate: Validate,
         settings: TrainSettings,
+        run: RunFolder,
         events: Events,
         status: StatusFile,
+        stop: StopRequest,
     ) -> None:
+        self._encoder = encoder
+        self._train = train
+        self._validation = validation
         self._validate = validate
         self._settings = settings
+        self._run = run
         self._events = events
         self._status = status
-        self.watch = Watch(events, status)
-        callbacks: list[TrainerCallback] = [self.watch]
-        if settings.early_stopping:
-            callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.early_stopping))
-        super().__init__(model=model, args=args, data_collator=encoder.collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
+        self._stop = stop
+        self._losses = Losses(args.learning_rate, [clip.audio_path for clip in train.clips])
+        self.watch = Watch(settings, events, status, stop, self._losses)
+        self._scores = Scores(wer=math.nan, cer=math.nan, texts=[])
+        self._patience = EarlyStoppingCallback(early_stopping_patience=settings.early_stopping or 1)
+        callbacks = [self.watch, *([self._patience] if settings.early_stopping else [])]
+        super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
         self.remove_callback(PrinterCallback)  # prints every line of figures to standard output; Watch carries them instead
+
+    def _collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        return {**self._encoder.collate(examples), _CLIPS: torch.tensor([example.number for example in examples])}
+
+    def run_from(self, checkpoint: Path | None) -> None:
+        """Train, from a checkpoint if one is given; one of a run that had come to its end is taken as it is."""
+        if checkpoint is not None:
+            self._losses.load(checkpoint)
+            before = resuming.state_of(checkpoint)
+            self._patience.early_stopping_patience_counter = resuming.patience_so_far(before)
+            gave_up = bool(self._settings.early_stopping) and self._patience.early_stopping_patience_counter >= self._settings.early_stopping
+            if gave_up or before.global_step >= self._total_steps():
+                # The parent would make one more step, past the end.
+                self.state = before
+                self._status.update(step=before.global_step, total_steps=before.global_step, epoch=float(before.epoch or 0.0))
+                return
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+    def _total_steps(self) -> int:
+        batches = math.ceil(len(self._train) / self._settings.batch_size)
+        return math.ceil(self._settings.epochs * max(1, math.ceil(batches / self._settings.gradient_accumulation_steps)))
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The parent's loss, of a batch that also says which clips are in it."""
+        inputs.pop(_CLIPS, None)
+        if not model.training:
+            self._stop.check()
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Tensor | Any], num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """One forward and backward pass. Raises TrainingError when the loss is no number any more."""
+        if self.state.global_step == 0 and not self._run.first_batch.exists():
+            self._show_first_batch(inputs)
         loss = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {self.state.global_step + 1}: training has diverged.",
-                hint=f"Lower --learning-rate (it was {self.args.learning_rate:g}; try {self.args.learning_rate / 5:g}) and start again.",
-            )
+        self._losses.add(loss.item(), inputs[_CLIPS].tolist(), step=self.state.global_step + 1)
         return loss
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Loss and WER on the validation clips."""
-        self._status.update(stage="evaluating")
-        metrics = super().evaluate(*args, **kwargs)
+    def _show_first_batch(self, inputs: dict[str, Tensor]) -> None:
+        """Write what the very tensors of the first batch say, decoded: the surest look at what is being learned."""
+        rows = []
+        for number, ids, labels, mask in zip(*(inputs[name].tolist() for name in (_CLIPS, "input_ids", "labels", "attention_mask")), strict=True):
+            shown = Example(
+                input_ids=[token for token, kept in zip(ids, mask, strict=True) if kept],
+                labels=[label for label, kept in zip(labels, mask, strict=True) if kept],
+                features=torch.empty(0),
+                duration_s=self._train[number].duration_s,
+            )
+            row = {"audio_path": self._train.clips[number].audio_path, "duration_s": round(shown.duration_s, 4), **self._encoder.preview(shown)}
+            rows.append(row | {"loss_tokens": [self._encoder.decode([token], keep_control=True) for token in shown.loss_ids]})
+        files.write_json(self._run.first_batch, rows)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The parent's loss, and WER by generation: both before callbacks such as early stopping see the figures."""
+        output = super().evaluation_loop(*args, **kwargs)
         assert self.model is not None, "given to __init__"
-        scores = self._validate(self.model)
-        metrics |= {f"eval_{name}": value for name, value in scores.items()}
-        metrics[SELECTION] = scores["wer"] + 1e-4 * min(metrics["eval_loss"], 99.0)
-        figures = {name: metrics[name] for name in REPORTED if math.isfinite(metrics.get(name, math.nan))}
-        self._events.metrics({"step": self.state.global_step, **figures})
-        changes: dict[str, Any] = {"stage": "training"}
-        if self.state.global_step == 0:
-            changes["base_wer"] = scores["wer"]
+        self._scores = self._validate(self.model)
+        assert output.metrics is not None, "the parent fills it"
+        selection = self._scores.wer + 1e-4 * min(output.metrics["eval_loss"], 99.0)
+        output.metrics.update({"eval_wer": self._scores.wer, "eval_cer": self._scores.cer, SELECTION: selection})
+        return output
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Loss and WER on the validation clips; training goes on afterwards as if there had been none."""
+        self._status.update(stage="evaluating")
+        self.watch.pace.begin()
+        with torch.random.fork_rng():  # the loop over validation batches draws a seed, and the steps after it must not depend on it
+            metrics = super().evaluate(*args, **kwargs)
+        self.watch.pace.validation_done()
+        step, wer = self.state.global_step, self._scores.wer
+        self._events.metrics({"step": step, **{name: metrics[name] for name in REPORTED if math.isfinite(metrics.get(name, math.nan))}})
+        samples = zip(self._validation.clips[:NUM_SAMPLES], self._scores.texts, strict=False)
+        shown = [{"audio_path": clip.audio_path, "text": clip.text, "heard": heard} for clip, heard in samples]
+        self._events.say("samples", step=step, samples=shown)
         best = self._status.now.best_wer
-        if self.state.global_step and (best is None or scores["wer"] < best):
-            changes["best_wer"] = scores["wer"]
-        self._status.update(**changes)
+        if step == 0:
+            self._status.update(stage="training", base_wer=wer)
+        elif best is None or wer < best:
+            self._status.update(stage="training", best_wer=wer)
+        else:
+            self._status.update(stage="training")
+        self.watch.pace.begin()
         return metrics
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -138,69 +208,22 @@ class VoxtralTrainer(Trainer):
         step, best = self.state.global_step, self.state.best_global_step
         parent_save = super()._save_checkpoint
 
-        def fill(partial: Path) -> Path:
+        def fill(partial: Path) -> None:
             self.args.output_dir = str(partial)
             try:
                 parent_save(model, trial)
             finally:
                 self.args.output_dir = str(folder)
+            inner = partial / f"checkpoint-{step}"
             # A pickle of the arguments, which nothing reads: settings.yaml has them, and no checkpoint may hold what can run code.
-            (partial / f"checkpoint-{step}" / "training_args.bin").unlink(missing_ok=True)
-            return partial / f"checkpoint-{step}"
+            (inner / "training_args.bin").unlink(missing_ok=True)
+            for path in inner.iterdir():
+                path.rename(partial / path.name)
+            inner.rmdir()
+            self._losses.save(partial)
 
         checkpoints.write(folder, step, fill)
         checkpoints.prune(folder, keep=self._settings.save_total_limit, best_step=best)
-        self._status.update(stage="training", best_step=best)
-
-
-REPORTED = ("eval_loss", "eval_wer", "eval_cer", "epoch")
-
-
-class Watch(TrainerCallback):
-    """Carries steps and figures to status.json, events.jsonl, Trackio and whoever watches, and stops when asked to."""
-
-    def __init__(self, events: Events, status: StatusFile) -> None:
-        self._events = events
-        self._status = status
-        self.stop_asked = threading.Event()
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """The number of steps is known now."""
-        self._status.update(stage="training", step=state.global_step, total_steps=state.max_steps)
-        self._events.stage("training", total_steps=state.max_steps)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """After each optimizer step."""
-        self._events.watcher.step(state.global_step, state.max_steps)
-        if self.stop_asked.is_set():
-            self._status.update(state="stopping")
-            control.should_save = True
-            control.should_training_stop = True
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Figures of training; those of validation go out with their WER, from `evaluate`."""
-        if logs is None or "loss" not in logs:
-            return
-        figures = {name: float(logs[name]) for name in ("loss", "learning_rate", "grad_norm", "epoch") if math.isfinite(logs.get(name, math.nan))}
-        self._events.metrics({"step": state.global_step, **figures})
-        self._status.update(step=state.global_step, epoch=float(state.epoch or 0.0))
-
-
-@contextmanager
-def stop_on_signal(watch: Watch) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask for a checkpoint and a stop after the step at hand; a second Ctrl-C interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if watch.stop_asked.is_set():
-            raise KeyboardInterrupt
-        watch.stop_asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        self._stop.nothing_to_lose = True
+        self._status.update(stage="training", step=step, best_step=best)
+        self.watch.pace.begin()

@@ -1,0 +1,66 @@
+"""Why a model could not be loaded, in words: the Hub's refusals told apart, and damaged files named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+from huggingface_hub import get_token, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+from voxtune.errors import ModelError
+from voxtune.model.names import ModelPlace, tiny_folder
+
+
+def assure_reachable(place: ModelPlace) -> None:
+    """Raise ModelError unless the model is on this machine or to be had from the Hub: one request, where from_pretrained would retry a dozen."""
+    if Path(place.source).is_dir():
+        return
+    try:
+        hf_hub_download(place.source, "config.json")
+    except (HfHubHTTPError, EntryNotFoundError, httpx.TransportError, OSError) as error:
+        raise explain(place, "configuration", error) from None
+
+
+def explain(place: ModelPlace, what: str, error: Exception) -> ModelError:
+    """The error to raise when the `what` of a model cannot be loaded; its code says which kind it is."""
+    reason = f"the {what} of {place.name} cannot be loaded: {first_line(error)}"
+    if Path(place.source).is_dir():
+        return ModelError(reason, hint="Copy the folder again, whole." if place.source != str(tiny_folder()) else "Install voxtune again.")
+    chain = list(_chain(error))
+    signed_in = get_token() is not None
+    elsewhere = "Or use --model tiny, which needs no network."
+    # A gated repository is a kind of "not found" in huggingface_hub's tree: the narrower comes first.
+    if any(isinstance(each, GatedRepoError) for each in chain):
+        hint = f"Open https://huggingface.co/{place.source}, accept its terms, then " + ("try again." if signed_in else "`hf auth login` and try again.")
+        return ModelError(f"{place.name} is gated, and this account has no access to it.", hint=hint, code="gated")
+    if any(isinstance(each, RepositoryNotFoundError) for each in chain):
+        if signed_in:
+            hint = "Check the id; if it is a private repository, sign in (`hf auth login`) with an account that may read it."
+            return ModelError(f"there is no model {place.name} on the Hub that this account may read.", hint=hint, code="not_found")
+        hint = "Check the id; if it is private or gated, sign in first: `hf auth login`."
+        return ModelError(f"there is no public model {place.name} on the Hub, and you are not signed in.", hint=hint, code="no_token")
+    if any(isinstance(each, OfflineModeIsEnabled) for each in chain):
+        hint = f"Unset HF_HUB_OFFLINE and try again. {elsewhere}"
+        return ModelError(f"{place.name} is not in the cache of this machine, and the Hub is switched off (HF_HUB_OFFLINE).", hint=hint, code="no_network")
+    answered = any(isinstance(each, HfHubHTTPError) for each in chain)
+    if any(isinstance(each, httpx.TransportError | ConnectionError) for each in chain) or (not answered and "internet connection" in str(error)):
+        return ModelError(
+            f"{place.name} is not in the cache of this machine, and the Hub cannot be reached.", hint=f"Check the network. {elsewhere}", code="no_network"
+        )
+    if any(isinstance(each, EntryNotFoundError) for each in chain):
+        return ModelError(reason, hint="The repository lacks files of a Voxtral; check the id.", code="not_found")
+    return ModelError(reason, hint=f"Check the id and your network, and try again. {elsewhere}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line that says something."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,116 @@
+"""What a run needs and what this machine has: memory before the start, room on the disk, and the settings that would need less."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from huggingface_hub import hf_hub_download
+
+from voxtune.dataset.clips import Clip
+from voxtune.errors import ModelError
+from voxtune.model import voxtral
+from voxtune.model.loading_errors import assure_reachable
+from voxtune.model.names import ModelPlace
+from voxtune.settings import TrainSettings
+from voxtune.training import machine, memory
+from voxtune.training.memory import Device, Memory
+from voxtune.training.shape import Shape, shape_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a run needs on this machine."""
+
+    shape: Shape
+    settings: TrainSettings
+    device: Device
+    autocast: bool
+    audio_s: float
+    """Of the longest clip, as the next one."""
+    text_tokens: int
+    estimate: Memory
+    available_bytes: int
+    checkpoint_bytes: int
+    """Of one checkpoint."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is memory enough."""
+        return self.estimate.total_bytes <= self.available_bytes
+
+    @property
+    def advice(self) -> str:
+        """What to say before the start where memory is short, or nothing."""
+        if self.fits:
+            return ""
+        short = f"this run is estimated to need {self.estimate.total_bytes / 1e9:.1f} GB of memory, and {self.available_bytes / 1e9:.1f} GB are free"
+        smaller = self.smaller()
+        flags = " ".join(f"{name}={value}" for name, value in (smaller or {}).items())
+        return f"{short}; {f'with {flags} it should fit' if flags else 'no setting makes it fit'}."
+
+    def smaller(self) -> dict[str, object] | None:
+        """Settings that need less memory than these, and fit in what there was; None where nothing does."""
+        # A run that failed although it should have fitted was estimated too low, so the next one must be smaller in any case.
+        limit = min(self.available_bytes, round(0.99 * self.estimate.total_bytes))
+        return memory.fitting(self.shape, self.settings, limit, device=self.device, autocast=self.autocast, audio_s=self.audio_s, text_tokens=self.text_tokens)
+
+    def as_json(self) -> dict[str, int]:
+        """Bytes, as status.json has them."""
+        return {**self.estimate.as_json(), "total_bytes": self.estimate.total_bytes, "available_bytes": self.available_bytes, "oom_kills": machine.oom_kills()}
+
+
+def of_run(settings: TrainSettings, place: ModelPlace, clips: Sequence[Clip]) -> Need:
+    """What a run of these settings needs. Raises ModelError where the model's sizes cannot be read."""
+    precision = voxtral.choose_precision(settings.precision)
+    device: Device = "cuda" if precision.device == "cuda" else "cpu"
+    shape = shape_of(_config(place))
+    used = [clip for clip in clips if clip.split != "test"]
+    audio_s = max((_duration_s(clip) for clip in used), default=0.0)
+    # A token is three bytes or more of text in every script that Tekken knows well; exact counting would need the tokenizer.
+    text_tokens = max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0)
+    estimate = memory.estimate(shape, settings, device=device, autocast=precision.autocast, audio_s=audio_s, text_tokens=text_tokens)
+    return Need(
+        shape=shape,
+        settings=settings,
+        device=device,
+        autocast=precision.autocast,
+        audio_s=audio_s,
+        text_tokens=text_tokens,
+        estimate=estimate,
+        available_bytes=free_memory_bytes(device),
+        checkpoint_bytes=memory.checkpoint_bytes(shape, settings),
+    )
+
+
+def _config(place: ModelPlace) -> dict[str, Any]:
+    assure_reachable(place)
+    folder = Path(place.source)
+    file = folder / "config.json" if folder.is_dir() else Path(hf_hub_download(place.source, "config.json"))
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}.", hint="Copy or download the model again, whole.") from None
+    return config
+
+
+def _duration_s(clip: Clip) -> float:
+    """Seconds of a clip by its header; one that cannot be read is told where it is needed, in training."""
+    if clip.start_s is not None and clip.end_s is not None:
+        return clip.end_s - clip.start_s
+    try:
+        return float(soundfile.info(str(clip.path)).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return 0.0
+
+
+def free_memory_bytes(device: Device) -> int:
+    """Memory that a run could take now: of the GPU, or of the machine, or what a container leaves of it."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return machine.free_ram_bytes()

@@ -1,0 +1,26 @@
+"""What the machine says of its memory. Loads no torch."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_ram_bytes() -> int:
+    """Memory that a process could take now, or what a container leaves of it."""
+    available = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit ("max")
+        available = min(available, int((_CGROUP / "memory.max").read_text()) - int((_CGROUP / "memory.current").read_text()))
+    return available
+
+
+def oom_kills() -> int:
+    """How many processes this machine has ended for want of memory since it started; 0 where it does not say."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        line = next(line for line in Path("/proc/vmstat").read_text().splitlines() if line.startswith("oom_kill "))
+        return int(line.split()[1])
+    return 0

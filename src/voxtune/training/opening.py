@@ -1,0 +1,188 @@
+"""The folder of a run: made whole for a new one, opened again for one that goes on, found by name. Loads no torch unless it must choose."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from voxtune import files
+from voxtune import settings as settings_files
+from voxtune.dataset import checks, store
+from voxtune.dataset import clips as clip_files
+from voxtune.dataset.clips import Clip
+from voxtune.dataset.split import counts
+from voxtune.errors import CallError, DatasetError, InUseError, SettingsError, VoxtuneError
+from voxtune.model import names
+from voxtune.settings import TrainSettings
+from voxtune.training import status
+from voxtune.training.process import Process
+from voxtune.training.status import Status
+from voxtune.workspace import RunFolder
+
+log = logging.getLogger("voxtune")
+
+OUTPUTS = Path("outputs")
+"""Where runs lie that nobody gave a place."""
+
+MAY_CHANGE = frozenset({"epochs", "eval_batch_size", "eval_steps", "save_steps", "save_total_limit", "logging_steps", "early_stopping", "trackio"})
+"""Settings that a resumed run may have otherwise than before: none of them changes a step that is to be the same."""
+
+_SCAN_DEPTH = 3
+
+
+def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunFolder:
+    """Make the folder of a new run, queued, with its settings and its clips on their sides; all of it or nothing.
+
+    A request that was answered before gives the run that it made then. Raises InUseError if the folder is taken, DatasetError,
+    ModelError, SettingsError.
+    """
+    settings = settled(settings)
+    assert settings.output is not None, "settled above"
+    run = RunFolder(settings.output)
+    if request_id and (known := _of_request(run, request_id)):
+        return known
+    try:
+        files.refuse_if_used(run.path)
+        place = names.find(settings.model)
+        if settings.load_in_4bit:
+            from voxtune.model.voxtral import four_bit
+
+            four_bit()  # refuses here, before there is a run
+        clips = usable_clips(settings)
+        with files.new_folder(run.path) as partial:
+            new = RunFolder(partial)
+            settings_files.save(_in_full(settings, place), new.settings)
+            files.write_lines(new.clips, [clip.row(str(clip.path.resolve())) for clip in clips])
+            queued = Status(request_id=request_id, clips=counts(clips), pid=worker.pid, pid_started_at=worker.started_at, host=worker.host)
+            files.write_json(new.status, asdict(queued))
+    except InUseError as error:
+        if request_id and (known := _of_request(run, request_id)):
+            return known  # the same request, answered by another process in this moment
+        raise InUseError(error.message, hint=f"Choose another --output, or go on with it by --resume --output {run.path}.") from None
+    return run
+
+
+def _of_request(run: RunFolder, request_id: str) -> RunFolder | None:
+    """The run that this request made, in the folder asked for or among those beside it."""
+    for each in {run.path, *(run.path.parent.iterdir() if run.path.parent.is_dir() else ())}:
+        known = RunFolder(each)
+        if known.status.is_file():
+            try:
+                if status.read(known).request_id == request_id:
+                    return known
+            except VoxtuneError:
+                continue  # a damaged stranger
+    return None
+
+
+def settled(settings: TrainSettings) -> TrainSettings:
+    """Settings with everything that was left to choose chosen, so that settings.yaml says what was done."""
+    changes: dict[str, Any] = {}
+    if settings.model == "auto":
+        import torch
+
+        changes["model"] = names.DEFAULT_ON_GPU if torch.cuda.is_available() else names.TINY
+    if settings.output is None:
+        model = (changes.get("model") or settings.model).rstrip("/").rsplit("/", 1)[-1]
+        changes["output"] = _free(OUTPUTS / f"{model}-{settings.method}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return settings.model_copy(update=changes)
+
+
+def _free(path: Path) -> Path:
+    """`path`, or with a number where another run began in the same second."""
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{path.name.removesuffix(f'-{number - 1}')}-{number}")
+    return path
+
+
+def _in_full(settings: TrainSettings, place: names.ModelPlace) -> TrainSettings:
+    """With absolute paths, so that the run can be resumed from any folder."""
+    changes: dict[str, Any] = {"data": str(Path(settings.data).resolve())}
+    if Path(settings.model).is_dir() and place.name != names.TINY:
+        changes["model"] = str(Path(settings.model).resolve())
+    return settings.model_copy(update=changes)
+
+
+def reopened(run: RunFolder, changes: dict[str, Any]) -> TrainSettings:
+    """The settings with which a run goes on. Raises SettingsError for a change that makes it another run, CallError where there is none."""
+    if not run.settings.is_file():
+        raise CallError(f"there is no run to resume in {run.path}.", hint="Name its folder with --output, or start it without --resume.")
+    before = settings_files.load(run.settings, {})
+    wanted = settings_files.make({**before.model_dump(), **changes})
+    changed = [name for name in changes if name not in ("data", "output", "model") and getattr(wanted, name) != getattr(before, name)]
+    changed += [name for name in ("data", "model") if name in changes and not _same(changes[name], getattr(before, name))]
+    refused = sorted(set(changed) - MAY_CHANGE)
+    if refused:
+        listed = ", ".join(f"{name} ({getattr(before, name)} before, {getattr(wanted, name)} now)" for name in refused)
+        raise SettingsError(f"a resumed run cannot change {listed}.", hint=f"Start a new run for that. These may change: {', '.join(sorted(MAY_CHANGE))}.")
+    return before.model_copy(update={name: getattr(wanted, name) for name in changed})
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or (Path(one).exists() and Path(other).exists() and Path(one).resolve() == Path(other).resolve())
+
+
+def usable_clips(settings: TrainSettings) -> list[Clip]:
+    """The dataset's clips on their sides, if nothing is wrong with them. Raises DatasetError that lists what is."""
+    dataset = store.load(settings.data, seed=settings.seed)
+    clips = [replace(clip, language=clip.language or settings.language) for clip in dataset.clips]
+    found, _ = checks.check(clips)
+    errors = [problem for problem in found if problem.severity == "error"]
+    if errors:
+        shown = "".join(f"\n  {problem.file}" + (f" (line {problem.line})" if problem.line else "") + f": {problem.message}" for problem in errors[:10])
+        more = f"\n  and {len(errors) - 10} more" if len(errors) > 10 else ""
+        raise DatasetError(f"{len(errors)} problems:{shown}{more}", file=dataset.file, hint=f"`voxtune dataset check {settings.data}` lists them all.")
+    for problem in found:
+        log.warning("%s: %s", problem.file, problem.message)
+    return clips
+
+
+def clips_of(run: RunFolder) -> list[Clip]:
+    """The clips that the run was made with, on their sides."""
+    return clip_files.read(run.clips)
+
+
+def last_lines(run: RunFolder, count: int = 20) -> list[str]:
+    """The end of a run's log."""
+    if not run.log.is_file():
+        return []
+    with run.log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 256 * count))
+        return stream.read().decode("utf-8", errors="replace").splitlines()[-count:]
+
+
+def find(name: str | Path, workspace: Path = Path()) -> RunFolder:
+    """The run at a path, or of that name below the workspace. Raises CallError where there is none."""
+    for path in (Path(name), workspace / name, workspace / OUTPUTS / name):
+        if RunFolder(path).status.is_file():
+            return RunFolder(path)
+    named = [run for run in below(workspace) if run.path.name == str(name)]
+    if len(named) == 1:
+        return named[0]
+    shown = ", ".join(str(run.path) for run in named or below(workspace)[:5])
+    what = f"{len(named)} runs are called {name}" if named else f"{name} is not a training run"
+    raise CallError(f"{what}{f': there are {shown}' if shown else ', and there is none here'}.", hint="Give the folder that `voxtune train` named.")
+
+
+def below(folder: Path) -> list[RunFolder]:
+    """Every run in a folder and the folders of it, newest first."""
+    return sorted(_scan(folder, _SCAN_DEPTH), key=lambda run: run.settings.stat().st_mtime_ns, reverse=True)
+
+
+def _scan(folder: Path, depth: int) -> Iterator[RunFolder]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return
+    run = RunFolder(folder)
+    if run.status.is_file() and run.settings.is_file():
+        yield run
+    elif depth:
+        for path in folder.iterdir():
+            if path.is_dir() and not path.name.startswith(".") and not path.is_symlink():
+                yield from _scan(path, depth - 1)

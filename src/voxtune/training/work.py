@@ -1,0 +1,192 @@
+"""The work of one run, in this process: from its folder to a saved model, whatever happens told in status.json."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+from torch import nn
+
+from voxtune import files
+from voxtune import settings as settings_files
+from voxtune.dataset.clips import Clip
+from voxtune.errors import DiskFullError, VoxtuneError
+from voxtune.evaluation.validation import Scores, score
+from voxtune.model import names, voxtral
+from voxtune.model.batches import Encoder
+from voxtune.model.prepared import PreparedClips
+from voxtune.settings import TrainSettings
+from voxtune.training import budget, checkpoints, failures, opening, resuming
+from voxtune.training.events import Events
+from voxtune.training.status import StatusFile
+from voxtune.training.stopping import Stopped, StopRequest
+from voxtune.training.trainer import VoxtralTrainer, arguments
+from voxtune.workspace import RunFolder
+
+log = logging.getLogger("voxtune")
+
+
+def work(run: RunFolder, status: StatusFile, stop: StopRequest) -> None:
+    """Train the run in the folder, from its newest usable checkpoint if it has one.
+
+    Ends in the state finished, stopped or failed; raises only what nobody foresaw, after that is in status.json too.
+    """
+    settings = settings_files.load(run.settings, {})
+    status.update(state="running", stage="preparing")
+    need = None
+    outcome: dict[str, Any] | None = None
+    with _logging_to(run.log):
+        events = Events(run, settings)
+        try:
+            clips = opening.clips_of(run)
+            place = names.find(settings.model)
+            need = budget.of_run(settings, place, clips)
+            outcome = _train(settings, run, place, clips, status, events, stop, need)
+        except Stopped:
+            outcome = _stopped(run, status, events)
+        except (VoxtuneError, OSError, RuntimeError, MemoryError) as error:
+            log.exception("the run failed")
+            outcome = _failed(error, settings, run, events, need)
+        finally:
+            # Without an outcome an error that nobody foresaw is on its way up.
+            outcome = outcome or _failed(sys.exception(), settings, run, events, need)
+            events.close()
+            status.update(stage="", **outcome)
+
+
+def _failed(error: BaseException | None, settings: TrainSettings, run: RunFolder, events: Events, need: budget.Need | None) -> dict[str, Any]:
+    failure = failures.tell(error, settings, need.smaller if need else lambda: None, place=run.path, log=run.log)
+    if failure.code == "disk_full":
+        run.reserve.unlink(missing_ok=True)  # the room that was kept for these last words
+    with contextlib.suppress(DiskFullError):
+        events.failure(failure)
+    told = {"code": failure.code, "message": failure.message, "hint": failure.hint, "suggestion": failure.suggestion}
+    return {"state": "failed", "seconds_left": None, "last_lines": opening.last_lines(run), **told}
+
+
+def _stopped(run: RunFolder, status: StatusFile, events: Events) -> dict[str, Any]:
+    now = status.now
+    events.stage("stopped", step=now.step)
+    message = f"stopped at step {now.step} of {now.total_steps}" if now.total_steps else "stopped before the first step"
+    return {"state": "stopped", "seconds_left": None, "message": message, "hint": f"Go on with --resume --output {run.path}."}
+
+
+def _train(
+    settings: TrainSettings,
+    run: RunFolder,
+    place: names.ModelPlace,
+    clips: Sequence[Clip],
+    status: StatusFile,
+    events: Events,
+    stop: StopRequest,
+    need: budget.Need,
+) -> dict[str, Any]:
+    events.stage("preparing", clips=status.now.clips)
+    status.update(memory=need.as_json())
+    events.say("memory", **need.as_json(), advice=need.advice)
+    if need.advice:
+        log.warning("%s", need.advice)
+    transformers.set_seed(settings.seed)
+    precision = voxtral.choose_precision(settings.precision)
+    processor = voxtral.load_processor(place)
+    encoder = Encoder(processor)
+    base = voxtral.load_base(place, precision, in_4bit=settings.load_in_4bit)
+    learning_rate = settings.learning_rate or voxtral.default_learning_rate(base, settings.method)
+    model = voxtral.prepare_training(base, settings)
+    trainable = voxtral.trainable_parameters(model)
+    status.update(trainable_parameters=trainable)
+    events.say("model", name=place.name, trainable=trainable, learning_rate=learning_rate)
+    log.info("trainable parameters: %s; learning rate %g; %s", trainable, learning_rate, precision)
+
+    newest = _newest(run, events)
+    _assure_room(run, need)
+    sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation")}
+    prompts = PreparedClips(sides["validation"], encoder, prompts_only=True)
+
+    def validate(current: nn.Module) -> Scores:
+        batch_size = settings.eval_batch_size
+        return score(current, encoder, sides["validation"], prompts, precision, batch_size=batch_size, progress=lambda _: stop.check())
+
+    trainer = VoxtralTrainer(
+        model,
+        arguments(settings, precision, learning_rate=learning_rate, folder=run.checkpoints, fresh=newest is None),
+        encoder,
+        train=PreparedClips(sides["train"], encoder),
+        validation=PreparedClips(sides["validation"], encoder),
+        validate=validate,
+        settings=settings,
+        run=run,
+        events=events,
+        status=status,
+        stop=stop,
+    )
+    stop.at_steps_only()
+    trainer.run_from(newest)
+    if stop.asked and status.now.state == "stopping":
+        raise Stopped
+    return _save_best(trainer, processor, run, status, events)
+
+
+def _newest(run: RunFolder, events: Events) -> Path | None:
+    """The checkpoint to go on from; damaged ones are named and passed over."""
+    files.sweep(run.path)
+    files.sweep(run.checkpoints)
+    newest, damaged = resuming.newest_usable(run.checkpoints)
+    for name, reason in damaged.items():
+        told = f"checkpoint {name} is damaged ({reason}) and is passed over" + (f"; going on from {newest.name}" if newest else "; starting from the beginning")
+        log.warning("%s", told)
+        events.say("warning", message=told)
+    return newest
+
+
+def _assure_room(run: RunFolder, need: budget.Need) -> None:
+    """Raise DiskFullError unless two checkpoints and the model fit on the disk, besides those that are there."""
+    files.write_bytes(run.reserve, bytes(64 * 1024))
+    free = files.free_bytes(run.path)
+    if free < 2 * need.checkpoint_bytes:
+        raise DiskFullError(run.checkpoints, need_bytes=2 * need.checkpoint_bytes, have_bytes=free)
+
+
+def _save_best(trainer: VoxtralTrainer, processor: Any, run: RunFolder, status: StatusFile, events: Events) -> dict[str, Any]:
+    """Write the weights of the best checkpoint by WER as the run's model."""
+    status.update(stage="saving", step=trainer.state.global_step)
+    events.stage("saving")
+    best = trainer.state.best_global_step
+    kept = {step: path for step, path in checkpoints.found(run.checkpoints).items() if not checkpoints.flaw(path)}
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if best not in kept and kept:
+        told = f"the best checkpoint, step-{best}, is missing or damaged; the model is that of step-{max(kept)}"
+        log.warning("%s", told)
+        events.say("warning", message=told)
+        best = max(kept)
+    if best in kept:
+        voxtral.load_trained(model, kept[best])
+    with files.replaced_folder(run.model) as partial:
+        voxtral.save(model, processor, partial)
+    run.reserve.unlink(missing_ok=True)
+    events.stage("finished", best_step=best)
+    return {"state": "finished", "step": trainer.state.global_step, "seconds_left": 0.0, "best_step": best, "epoch": float(trainer.state.epoch or 0.0)}
+
+
+@contextlib.contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """The plain log of a run: ours and the libraries' messages, and Python's warnings."""
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("voxtune", "transformers", "peft", "accelerate", "py.warnings")]
+    log.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for each in loggers:
+        each.addHandler(handler)
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.removeHandler(handler)
+        handler.close()
+        logging.captureWarnings(False)

@@ -1,0 +1,184 @@
+"""Kill training at any moment: resumed, it ends with the same bits as if nobody had (reliability 1 and 3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.crash.conftest import Small, outcome
+from voxtune.training import checkpoints, runs, status
+from voxtune.workspace import RunFolder
+
+Undisturbed = tuple[RunFolder, dict[str, object]]
+
+# Moments of the run of conftest: 8 steps of 2 batches, a validation before the first step and every 2, a save after each.
+FEW = [("step", 3), ("step", 14), ("validation", 5), ("save", 40), ("prune", 4)]
+MANY = [
+    *(("step", moment) for moment in (1, 8, 17, 22, 31)),
+    *(("validation", moment) for moment in (1, 2, 4, 7, 10)),
+    *(("save", moment) for moment in (1, 3, 9, 15, 21, 33, 48, 61, 75, 90)),
+    *(("prune", moment) for moment in (1, 2, 5, 8, 11)),
+]
+
+
+def _killed_and_resumed(small: Small, where: str, moment: int) -> RunFolder:
+    run = small.make(f"killed-{where}-{moment}-{time.monotonic_ns()}")
+    assert small.train(run, where, moment) == -signal.SIGKILL, f"there is no moment {moment} of kind {where}"
+    dead = runs.look(run)
+    assert (dead.state, dead.code) == ("failed", "died")
+    assert small.again(run) == 0, run.log.read_text()
+    return run
+
+
+@pytest.mark.parametrize(("where", "moment"), FEW)
+def test_a_killed_run_ends_with_the_same_bits(small: Small, undisturbed: Undisturbed, where: str, moment: int) -> None:
+    run = _killed_and_resumed(small, where, moment)
+    assert outcome(run) == undisturbed[1]
+    _no_leftovers(run)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("where", "moment"), MANY)
+def test_a_run_killed_at_any_enumerated_moment_ends_with_the_same_bits(small: Small, undisturbed: Undisturbed, where: str, moment: int) -> None:
+    run = _killed_and_resumed(small, where, moment)
+    assert outcome(run) == undisturbed[1]
+    _no_leftovers(run)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(25))
+def test_a_run_killed_at_a_random_time_and_once_more_ends_with_the_same_bits(small: Small, undisturbed: Undisturbed, seed: int) -> None:
+    rng = random.Random(seed)
+    run = small.make(f"random-{seed}")
+    kinds = {"step": 32, "validation": 9, "save": 90}
+    for attempt in range(2):
+        where = rng.choice(list(kinds))
+        moment = rng.randrange(1, kinds[where])
+        (small.train if attempt == 0 else small.again)(run, where, moment)
+        if runs.look(run).state == "finished":
+            break
+    if runs.look(run).state != "finished":
+        assert small.again(run) == 0, run.log.read_text()
+    assert outcome(run) == undisturbed[1]
+
+
+def _no_leftovers(run: RunFolder) -> None:
+    assert not list(run.path.rglob(".partial-*"))
+    assert set(checkpoints.found(run.checkpoints)) == {8, status.read(run).best_step}
+
+
+def test_a_stop_in_mid_epoch_changes_nothing(small: Small, undisturbed: Undisturbed) -> None:
+    """Asked to stop at a step where no checkpoint is due, it makes one there, and goes on from it as if it had not stopped."""
+    run = small.make("stopped")
+    pid = os.fork()
+    if pid == 0:
+        # A bystander that asks for the stop once three steps are done.
+        while True:
+            time.sleep(0.005)
+            now = status.read(run)
+            if now.step >= 3 or (run.events.is_file() and '"step": 3, "loss"' in run.events.read_text()):
+                os.kill(now.pid, signal.SIGTERM)
+                os._exit(0)
+    assert small.train(run) == 0, run.log.read_text()
+    os.waitpid(pid, 0)
+    stopped = status.read(run)
+    assert stopped.state == "stopped", stopped
+    assert max(checkpoints.found(run.checkpoints)) == stopped.step < 8
+    assert small.again(run) == 0, run.log.read_text()
+    assert outcome(run) == undisturbed[1]
+
+
+def test_resuming_keeps_what_was_learned(undisturbed: Undisturbed, small: Small) -> None:
+    """Loaded from a checkpoint, adapter and optimizer are those that were saved; there is one adapter, and the same parameters train."""
+    from voxtune import settings as settings_files
+    from voxtune.model import names, voxtral
+    from voxtune.model.batches import Encoder
+    from voxtune.model.prepared import PreparedClips
+    from voxtune.training import opening
+    from voxtune.training.events import Events
+    from voxtune.training.status import StatusFile
+    from voxtune.training.stopping import StopRequest
+    from voxtune.training.trainer import VoxtralTrainer, arguments
+
+    run = small.make("looked-into")
+    newest = checkpoints.found(undisturbed[0].checkpoints)[8]
+    settings = settings_files.load(run.settings, {"epochs": 5})
+    precision = voxtral.choose_precision("fp32")
+    place = names.find("tiny")
+    encoder = Encoder(voxtral.load_processor(place))
+    model = voxtral.prepare_training(voxtral.load_base(place, precision), settings)
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    clips = PreparedClips([clip for clip in opening.clips_of(run) if clip.split == "train"], encoder)
+    seen: dict[str, object] = {}
+
+    class Looking(VoxtralTrainer):
+        def training_step(self, current: torch.nn.Module, inputs: dict[str, object], num_items_in_batch: object = None) -> torch.Tensor:
+            saved = load_file(newest / "adapter_model.safetensors")
+            now = {name.replace(".default", ""): value for name, value in current.named_parameters() if "lora_" in name}
+            seen["adapter"] = set(saved) == set(now) and all(torch.equal(saved[name], now[name]) for name in saved)
+            seen["trained"] = {name for name, value in current.named_parameters() if value.requires_grad} == trained
+            seen["adapters"] = len(current.peft_config)
+            stored = torch.load(newest / "optimizer.pt", weights_only=True)["state"]
+            held = self.optimizer.state_dict()["state"]
+            seen["moments"] = set(stored) == set(held) and all(torch.equal(stored[key][name], held[key][name]) for key in stored for name in stored[key])
+            raise KeyboardInterrupt
+
+    trainer = Looking(
+        model,
+        arguments(settings, precision, learning_rate=2e-3, folder=run.checkpoints, fresh=False),
+        encoder,
+        train=clips,
+        validation=clips,
+        validate=lambda _: pytest.fail("no validation is due"),
+        settings=settings,
+        run=run,
+        events=Events(run, settings),
+        status=StatusFile(run, status.read(run)),
+        stop=StopRequest(),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run_from(newest)
+    assert seen == {"adapter": True, "trained": True, "adapters": 1, "moments": True}
+
+
+def test_early_stopping_counts_on_over_a_kill(small: Small) -> None:
+    """With nothing learned, a patience of 2 ends the run at its third validation, killed in between or not."""
+    patient = {"early_stopping": 2, "learning_rate": 1e-9, "epochs": 10, "eval_steps": 1, "save_steps": 1}
+    undisturbed, killed = small.make("patient", **patient), small.make("patient-killed", **patient)
+    assert small.train(undisturbed) == 0
+    assert small.train(killed, "validation", 7) == -signal.SIGKILL
+    assert small.again(killed) == 0
+    assert status.read(undisturbed).step == status.read(killed).step < 20
+    assert outcome(killed) == outcome(undisturbed)
+
+
+def test_a_run_killed_after_its_last_step_only_saves_its_model(small: Small, undisturbed: Undisturbed) -> None:
+    run = small.make("killed-at-the-end")
+    assert small.train(run, "save", 10_000) == 0
+    (run.path / "report.json").write_text("{}")
+    lines = run.events.read_text().count('"loss"')
+    assert small.again(run) == 0
+    assert run.events.read_text().count('"loss"') == lines
+    assert outcome(run) == undisturbed[1]
+
+
+def test_a_finished_run_goes_on_for_more_epochs(small: Small, tmp_path: Path) -> None:
+    run = small.make("longer", epochs=2)
+    assert small.train(run) == 0
+    from voxtune import settings as settings_files
+    from voxtune.training import opening
+
+    settings_files.save(opening.reopened(run, {"epochs": 3.0}), run.settings)
+    assert small.again(run) == 0
+    assert status.read(run).step == 6
+    steps = [json.loads(line)["step"] for line in run.events.read_text().splitlines() if '"loss"' in line]
+    assert steps == sorted(set(steps))
+    assert not list(run.path.rglob(".partial-*"))
