@@ -62,9 +62,8 @@ def outcome(run: RunFolder) -> dict[str, object]:
     now = status.read(run)
     assert now.state == "finished", now
     adapter = hashlib.sha256((run.model / "adapter_model.safetensors").read_bytes()).hexdigest()
-    figures = []
-    for row in events.surviving_metrics(run.events):
-        figures.append((row["step"], *(float(row[name]).hex() for name in ("loss", "eval_loss", "eval_wer", "eval_cer", "grad_norm") if name in row)))
+    names = ("loss", "eval_loss", "eval_wer", "eval_cer", "grad_norm")
+    figures = [(row["step"], *(float(row[name]).hex() for name in names if name in row)) for row in events.surviving_metrics(run.events)]
     return {"adapter": adapter, "figures": figures, "best_step": now.best_step, "best_wer": now.best_wer, "base_wer": now.base_wer}
 
 

@@ -51,6 +51,14 @@ def _tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in shown}
 
 
+def _refused(work: Callable[[Path], None], place: Path) -> DiskFullError | None:
+    try:
+        work(place)
+    except DiskFullError as error:
+        return error
+    return None
+
+
 def _sweep(disk: Callable[[int], Path], before: Callable[[Path], None], need_bytes: int, work: Callable[[Path], None], whole: Callable[[Path], None]) -> None:
     full = 0
     for number in range(STEPS):
@@ -60,9 +68,8 @@ def _sweep(disk: Callable[[int], Path], before: Callable[[Path], None], need_byt
         room = round(2 * need_bytes * number / STEPS)
         ballast.write_bytes(bytes(max(0, files.free_bytes(place) - room)))
         kept = _tree(place)
-        try:
-            work(place)
-        except DiskFullError as error:
+        error = _refused(work, place)
+        if error is not None:
             full += 1
             assert error.have_bytes <= 2 * need_bytes
             now = _tree(place)

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.crash.conftest import Small, outcome
-from voxtune.training import checkpoints, runs, status
+from voxtune import settings as settings_files
+from voxtune.training import checkpoints, opening, runs, status
 from voxtune.workspace import RunFolder
 
 Undisturbed = tuple[RunFolder, dict[str, object]]
@@ -98,11 +99,9 @@ def test_a_stop_in_mid_epoch_changes_nothing(small: Small, undisturbed: Undistur
 
 def test_resuming_keeps_what_was_learned(undisturbed: Undisturbed, small: Small) -> None:
     """Loaded from a checkpoint, adapter and optimizer are those that were saved; there is one adapter, and the same parameters train."""
-    from voxtune import settings as settings_files
     from voxtune.model import names, voxtral
     from voxtune.model.batches import Encoder
     from voxtune.model.prepared import PreparedClips
-    from voxtune.training import opening
     from voxtune.training.events import Events
     from voxtune.training.status import StatusFile
     from voxtune.training.stopping import StopRequest
@@ -170,12 +169,20 @@ def test_a_run_killed_after_its_last_step_only_saves_its_model(small: Small, und
     assert outcome(run) == undisturbed[1]
 
 
+def test_what_may_change_on_a_resume_changes_no_step(small: Small, undisturbed: Undisturbed) -> None:
+    """Validated, saved and logged at other steps than before, the run still learns the same."""
+    run = small.make("changed", save_total_limit=9)
+    assert small.train(run, "step", 13) == -signal.SIGKILL
+    changes = {"eval_steps": 4, "save_steps": 4, "eval_batch_size": 1, "logging_steps": 1, "save_total_limit": 1}
+    settings_files.save(opening.reopened(run, changes), run.settings)
+    assert small.again(run) == 0, run.log.read_text()
+    last = [checkpoints.found(each.checkpoints)[8] / "adapter_model.safetensors" for each in (run, undisturbed[0])]
+    assert last[0].read_bytes() == last[1].read_bytes()
+
+
 def test_a_finished_run_goes_on_for_more_epochs(small: Small, tmp_path: Path) -> None:
     run = small.make("longer", epochs=2)
     assert small.train(run) == 0
-    from voxtune import settings as settings_files
-    from voxtune.training import opening
-
     settings_files.save(opening.reopened(run, {"epochs": 3.0}), run.settings)
     assert small.again(run) == 0
     assert status.read(run).step == 6
