@@ -23,6 +23,9 @@ from voxtune.errors import CallError, DiskFullError, InUseError
 PARTIAL = ".partial-"
 """Names that begin with this are unfinished work and are never read."""
 
+FORMER = ".former-"
+"""Names that begin with this are what a folder was, until the new one is in its place."""
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, whole or not at all."""
@@ -174,11 +177,16 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     with _filled_aside(path) as partial:
         yield partial
         flush_tree(partial)
-        former = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+        former = path.with_name(f"{FORMER}{path.name}")
+        _recover(former)
         if path.exists():
-            path.rename(former / path.name)
-        partial.rename(path)
-        shutil.rmtree(former)
+            path.rename(former)
+        try:
+            partial.rename(path)
+        except OSError:
+            _recover(former)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -195,9 +203,19 @@ def _filled_aside(path: Path) -> Iterator[Path]:
         flush_folder(path.parent)
 
 
+def _recover(former: Path) -> None:
+    """Put back what was taken away for something that never came, or remove it where that did come."""
+    place = former.with_name(former.name.removeprefix(FORMER))
+    if former.exists() and not place.exists():
+        former.rename(place)
+    shutil.rmtree(former, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
-    """Remove from `folder` what a killed process left unfinished."""
+    """Remove from `folder` what a killed process left unfinished, and put back what it had taken away."""
     if folder.is_dir():
+        for path in folder.glob(f"{FORMER}*"):
+            _recover(path)
         for path in folder.glob(f"{PARTIAL}*"):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

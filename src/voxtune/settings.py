@@ -92,7 +92,7 @@ class TrainSettings(BaseModel):
         if self.freeze_audio_tower and self.train_tower_layers:
             raise ValueError("train_tower_layers and freeze_audio_tower exclude each other")
         if self.save_steps and self.eval_steps and self.save_steps % self.eval_steps:
-            raise ValueError("save_steps must be a multiple of eval_steps, so that the best model by WER is among the checkpoints")
+            raise ValueError("save_steps must be a multiple of eval_steps, so that each checkpoint knows how good it is")
         if self.save_steps and not self.eval_steps:
             raise ValueError("save_steps needs eval_steps too (save_steps a multiple of it)")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,11 @@ class RunFolder:
     """The files of one training run."""
 
     path: Path
+
+    @property
+    def shell(self) -> str:
+        """The folder as it can be pasted into any shell, from anywhere."""
+        return shlex.quote(str(self.path.resolve()))
 
     @property
     def settings(self) -> Path:

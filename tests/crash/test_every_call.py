@@ -112,7 +112,7 @@ def test_a_checkpoint_made_again_never_leaves_a_broken_one(tmp_path: Path) -> No
 
 
 def _take_turn(_: Path) -> None:
-    with device_queue.turn("cpu", "a run", waiting=lambda who: None):
+    with device_queue.turn(["cpu"], "a run", waiting=lambda who: None):
         pass
 
 
@@ -120,5 +120,5 @@ def test_a_run_killed_in_line_blocks_nobody(tmp_path: Path, monkeypatch: Any) ->
     monkeypatch.setenv(device_queue.STATE_VARIABLE, str(tmp_path / "state"))
     for _ in killed_at_every_call(_take_turn, lambda folder: (folder,), tmp_path / "work"):
         waited: list[str] = []
-        with device_queue.turn("cpu", "the next", waiting=waited.append):
+        with device_queue.turn(["cpu"], "the next", waiting=waited.append):
             assert waited == []

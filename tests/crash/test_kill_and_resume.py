@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import time
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 
 from tests.crash.conftest import Small, outcome
 from voxtune import settings as settings_files
-from voxtune.training import checkpoints, opening, runs, status
+from voxtune.training import checkpoints, events, opening, runs, status
 from voxtune.workspace import RunFolder
 
 Undisturbed = tuple[RunFolder, dict[str, object]]
@@ -79,20 +78,20 @@ def _no_leftovers(run: RunFolder) -> None:
 def test_a_stop_in_mid_epoch_changes_nothing(small: Small, undisturbed: Undisturbed) -> None:
     """Asked to stop at a step where no checkpoint is due, it makes one there, and goes on from it as if it had not stopped."""
     run = small.make("stopped")
-    pid = os.fork()
-    if pid == 0:
-        # A bystander that asks for the stop once three steps are done.
-        while True:
-            time.sleep(0.005)
-            now = status.read(run)
-            if now.step >= 3 or (run.events.is_file() and '"step": 3, "loss"' in run.events.read_text()):
-                os.kill(now.pid, signal.SIGTERM)
-                os._exit(0)
-    assert small.train(run) == 0, run.log.read_text()
-    os.waitpid(pid, 0)
+    assert small.train(run, "stop", 9) == 0, run.log.read_text()  # in the third step
     stopped = status.read(run)
-    assert stopped.state == "stopped", stopped
-    assert max(checkpoints.found(run.checkpoints)) == stopped.step < 8
+    assert (stopped.state, stopped.step) == ("stopped", 3)
+    assert max(checkpoints.found(run.checkpoints)) == 3
+    assert small.again(run) == 0, run.log.read_text()
+    assert outcome(run) == undisturbed[1]
+
+
+def test_a_stop_where_a_validation_is_due_waits_for_it(small: Small, undisturbed: Undisturbed) -> None:
+    run = small.make("stopped-at-a-validation")
+    assert small.train(run, "stop", 15) == 0, run.log.read_text()  # in the fourth
+    stopped = status.read(run)
+    assert (stopped.state, stopped.step) == ("stopped", 4)
+    assert [row["step"] for row in events.surviving_metrics(run.events) if "eval_wer" in row] == [0, 2, 4]
     assert small.again(run) == 0, run.log.read_text()
     assert outcome(run) == undisturbed[1]
 
@@ -159,6 +158,25 @@ def test_early_stopping_counts_on_over_a_kill(small: Small) -> None:
     assert outcome(killed) == outcome(undisturbed)
 
 
+def test_early_stopping_may_be_asked_for_on_a_resume(small: Small) -> None:
+    run = small.make("impatient", learning_rate=1e-9, epochs=10, eval_steps=1, save_steps=1)
+    assert small.train(run, "step", 10) == -signal.SIGKILL
+    settings_files.save(opening.reopened(run, {"early_stopping": 3}), run.settings)
+    assert small.again(run) == 0, run.log.read_text()
+    assert status.read(run).step < 20
+
+
+def test_the_best_is_saved_where_no_checkpoint_is_due(small: Small) -> None:
+    """Validated at every step and saved at every eighth, with a rate at which it only gets worse: the model is the best one, of an early step."""
+    run = small.make("worse", method="full", learning_rate=3e-2, scheduler="constant", warmup_ratio=0, eval_steps=1, save_steps=8, save_total_limit=1)
+    assert small.train(run) == 0, run.log.read_text()
+    best = status.read(run).best_step
+    rows = [row for row in events.surviving_metrics(run.events) if "eval_wer" in row and row["step"]]
+    assert best == min(rows, key=lambda row: (row["eval_wer"], row["eval_loss"]))["step"] < 8
+    assert best in checkpoints.found(run.checkpoints)
+    assert not [event for event in events.read(run.events)[0] if event["event"] == "warning"]
+
+
 def test_a_run_killed_after_its_last_step_only_saves_its_model(small: Small, undisturbed: Undisturbed) -> None:
     run = small.make("killed-at-the-end")
     assert small.train(run, "save", 10_000) == 0
@@ -176,6 +194,10 @@ def test_what_may_change_on_a_resume_changes_no_step(small: Small, undisturbed: 
     changes = {"eval_steps": 4, "save_steps": 4, "eval_batch_size": 1, "logging_steps": 1, "save_total_limit": 1}
     settings_files.save(opening.reopened(run, changes), run.settings)
     assert small.again(run) == 0, run.log.read_text()
+    validated = [row["step"] for row in events.surviving_metrics(run.events) if "eval_wer" in row]
+    assert validated == [0, 2, 4, 8]
+    logged = [row["step"] for row in events.surviving_metrics(run.events) if "loss" in row]
+    assert logged == [1, 3, 4, 5, 6, 7, 8]
     last = [checkpoints.found(each.checkpoints)[8] / "adapter_model.safetensors" for each in (run, undisturbed[0])]
     assert last[0].read_bytes() == last[1].read_bytes()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -35,8 +36,9 @@ def _no_stray_runs(tmp_path: Path) -> Any:
     yield
     for status in tmp_path.rglob("status.json"):
         pid = json.loads(status.read_text())["pid"]
-        if psutil.pid_exists(pid) and pid != os.getpid():
-            os.killpg(pid, signal.SIGKILL)
+        if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _status(run: Path) -> dict[str, Any]:
@@ -77,7 +79,6 @@ def test_asked_to_stop_it_saves_and_leaves_nothing_running(voxtune: Command, tmp
     process = voxtune.start("train", "--data", data, *QUICK, "--output", "run")
     _until(lambda: _steps(tmp_path / "run") >= 2)
     pid = _status(tmp_path / "run")["pid"]
-    began = time.monotonic()
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -88,7 +89,7 @@ def test_asked_to_stop_it_saves_and_leaves_nothing_running(voxtune: Command, tmp
     newest = max(checkpoints.found(tmp_path / "run" / "checkpoints").items())
     assert newest[0] == now["step"]
     assert checkpoints.flaw(newest[1]) == ""
-    _until(lambda: _gone(pid), timeout_s=10 - min(9, time.monotonic() - began))
+    _until(lambda: _gone(pid), timeout_s=10)
 
 
 def test_a_second_interrupt_ends_it_at_once(voxtune: Command, tmp_path: Path, data: Path) -> None:
@@ -97,7 +98,10 @@ def test_a_second_interrupt_ends_it_at_once(voxtune: Command, tmp_path: Path, da
     pid = _status(tmp_path / "run")["pid"]
     os.kill(pid, signal.SIGSTOP)  # it cannot answer the first
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "again to end it at once" in line:
+            break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1, err
@@ -141,7 +145,7 @@ def test_a_killed_process_is_told_with_its_last_lines_and_resumed(voxtune: Comma
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "ended without a word" in err
-    assert "--resume --output run" in err
+    assert f"--resume --output {tmp_path / 'run'}" in err
     now = _status(tmp_path / "run")
     assert (now["state"], now["code"]) == ("failed", "died")
     assert any("trainable parameters" in line for line in now["last_lines"])
@@ -217,6 +221,53 @@ def test_one_request_is_one_run_however_often_it_is_made(voxtune: Command, tmp_p
     assert "already" in resumed
     assert len([each for each in psutil.process_iter(["cmdline"]) if str(tmp_path / "run") in " ".join(each.info["cmdline"] or [])]) == 1
     voxtune("runs", "stop", "run")
+
+
+def test_one_request_without_a_folder_is_one_run_too(voxtune: Command, tmp_path: Path, data: Path) -> None:
+    words = ("train", "--data", data, *QUICK, "--request-id", "click-1", "--detach", "--json")
+    starts = [voxtune.start(*words) for _ in range(3)]
+    made = {json.loads(process.communicate(timeout=60)[0])["output"] for process in starts}
+    assert len(made) == 1
+    assert len(list((tmp_path / "outputs").iterdir())) == 1
+    assert voxtune("runs", "stop", made.pop(), "--json").json["state"] == "stopped"
+
+
+def test_killed_and_resumed_by_the_command_line_it_ends_with_the_same_bits(tmp_path: Path, voxtune: Command, data: Path) -> None:
+    words = ("train", "--data", data, "--model", "tiny", "--batch-size", 2, "--train-tower-layers", 1, "--epochs", 4, "--no-trackio", "--output")
+    one_thread = Command(folder=voxtune.folder, environment={**voxtune.environment, "OMP_NUM_THREADS": "1"})
+    assert one_thread(*words, "undisturbed").code == 0
+    process = one_thread.start(*words, "killed")
+    _until(lambda: bool(checkpoints.found(tmp_path / "killed" / "checkpoints")))
+    os.killpg(_status(tmp_path / "killed")["pid"], signal.SIGKILL)
+    process.communicate(timeout=30)
+    done = one_thread("runs", "resume", "killed", "--json")
+    assert done.json["state"] == "finished", done.err
+    weights = [(tmp_path / name / "model" / "adapter_model.safetensors").read_bytes() for name in ("undisturbed", "killed")]
+    assert weights[0] == weights[1]
+
+
+def test_a_line_that_cannot_be_kept_stops_no_run(voxtune: Command, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "no-folder").write_text("a file where the line should be")
+    voxtune.environment["VOXTUNE_STATE"] = str(tmp_path / "no-folder")
+    done = voxtune("train", "--data", data, *SHORT, "--output", "run", "--json")
+    assert done.json["state"] == "finished", done.err
+    assert "no line is kept" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_one_damaged_run_hides_no_other(voxtune: Command, tmp_path: Path, data: Path) -> None:
+    assert voxtune("train", "--data", data, *SHORT, "--output", "run").code == 0
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "settings.yaml").write_text("data: d")
+    (tmp_path / "broken" / "status.json").write_text('{"state": "run')
+    listed = voxtune("runs", "list", "--json")
+    assert [row["run"] for row in listed.json] == ["run"]
+    assert "broken" in listed.err
+
+
+def test_a_tuned_adapter_is_no_base(voxtune: Command, tmp_path: Path, data: Path) -> None:
+    assert voxtune("train", "--data", data, *SHORT, "--output", "run").code == 0
+    words = [word if word != "tiny" else "run" for word in SHORT]
+    assert "--model tiny" in voxtune.refused("train", "--data", data, *words, "--output", "second", code=2)
 
 
 def test_a_stop_before_the_first_step_is_answered_at_once(voxtune: Command, tmp_path: Path, data: Path) -> None:

@@ -22,8 +22,9 @@ SYSTEM_CALLS = ("open", "write", "fsync", "rename", "replace", "mkdir", "rmdir",
 class Moment:
     """Counts moments and ends this process without warning at the chosen one."""
 
-    def __init__(self, die_at: int | None, report: Path) -> None:
+    def __init__(self, die_at: int | None, report: Path, by: signal.Signals = signal.SIGKILL) -> None:
         self._die_at = die_at
+        self._by = by
         self._report = report
         self.count = 0
 
@@ -31,7 +32,7 @@ class Moment:
         """One more moment has come."""
         self.count += 1
         if self.count == self._die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
 
     def end(self) -> None:
         """Nothing killed the work: leave how many moments there were."""
@@ -106,6 +107,9 @@ def killed_at_every_call(work: Callable[..., None], prepare: Callable[[Path], tu
         process = _context.Process(target=_die_in_call, args=(work, prepare(place), number, report))
         process.start()
         process.join(60)
+        if process.exitcode is None:
+            process.kill()
+            raise AssertionError(f"it hangs at call {number}")
         assert process.exitcode in (0, -signal.SIGKILL), f"exit code {process.exitcode} at call {number}"
         yield place
         shutil.rmtree(place)
@@ -115,7 +119,7 @@ def killed_at_every_call(work: Callable[..., None], prepare: Callable[[Path], tu
 
 
 def _train(run: Path, where: str, die_at: int | None, report: Path, environment: dict[str, str]) -> None:
-    """Work on a run as its process does, killed at a moment of one kind: in a step, a validation, a save or a pruning."""
+    """Work on a run as its process does, killed at a moment of one kind: in a step, a validation, a save or a pruning; or asked to stop in a step."""
     os.environ.update(environment)
     log = os.open(run / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -128,7 +132,7 @@ def _train(run: Path, where: str, die_at: int | None, report: Path, environment:
     from voxtune.workspace import RunFolder
 
     torch.set_num_threads(1)
-    moment = Moment(die_at, report)
+    moment = Moment(die_at, report, signal.SIGTERM if where == "stop" else signal.SIGKILL)
 
     def inside(call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
@@ -149,7 +153,7 @@ def _train(run: Path, where: str, die_at: int | None, report: Path, environment:
         return wrapped
 
     match where:
-        case "step":
+        case "step" | "stop":
             VoxtralTrainer.training_step = around(VoxtralTrainer.training_step)  # type: ignore[method-assign]
         case "validation":
             from transformers import VoxtralForConditionalGeneration
@@ -171,5 +175,7 @@ def train(run: Path, *, where: str = "", die_at: int | None = None, environment:
     process = _context.Process(target=_train, args=(run, where, die_at, run / "moments", environment))
     process.start()
     process.join(300)
-    assert process.exitcode is not None, "it hangs"
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError("it hangs")
     return process.exitcode

@@ -38,6 +38,33 @@ def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_is_replaced_whole_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "model"
+    with files.replaced_folder(target) as partial:
+        files.put(partial / "x", b"old")
+    with pytest.raises(FileNotFoundError), files.replaced_folder(target) as partial:
+        files.put(partial / "x", (tmp_path / "not there").read_bytes())
+    with monkeypatch.context() as patch:
+        rename = Path.rename
+
+        def fail(self: Path, other: Path) -> Path:
+            if other == target and self.name.startswith(files.PARTIAL):
+                raise OSError(5, "Input/output error")
+            return rename(self, other)
+
+        patch.setattr(files.Path, "rename", fail)
+        with pytest.raises(OSError, match="Input/output"), files.replaced_folder(target) as partial:
+            files.put(partial / "x", b"new")
+    assert (target / "x").read_bytes() == b"old"
+    target.rename(tmp_path / f"{files.FORMER}model")  # killed between the two renames
+    files.sweep(tmp_path)
+    assert (target / "x").read_bytes() == b"old"
+    with files.replaced_folder(target) as partial:
+        files.put(partial / "x", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (target / "x").read_bytes() == b"new"
+
+
 def test_not_a_number_is_never_written_as_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "a.json", {"x": float("nan")})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from voxtune import files
 from voxtune.errors import AudioError, CallError, DiskFullError, ModelError, TrainingError
-from voxtune.settings import TrainSettings
-from voxtune.training import device_queue, events, failures, opening, pace, process, status
+from voxtune.training import device_queue, events, failures, opening, pace, process, runs, status
 from voxtune.training.losses import PATIENCE, Losses
 from voxtune.training.status import NEXT, Status, StatusFile
 from voxtune.workspace import RunFolder
@@ -144,7 +146,7 @@ def test_time_left_comes_from_what_was_timed(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_every_error_is_told_under_a_code(tmp_path: Path, error: BaseException | None, code: str) -> None:
-    told = failures.tell(error, TrainSettings(data="d"), lambda: {"batch_size": 2}, place=tmp_path, log=tmp_path / "train.log")
+    told = failures.tell(error, lambda: {"batch_size": 2}, place=RunFolder(tmp_path))
     assert told.code == code
     assert told.message
     assert told.hint
@@ -155,7 +157,7 @@ def test_every_error_is_told_under_a_code(tmp_path: Path, error: BaseException |
 def test_a_gpu_without_memory_is_told_apart(tmp_path: Path) -> None:
     import torch
 
-    told = failures.tell(torch.OutOfMemoryError("CUDA out of memory. Tried"), TrainSettings(data="d"), lambda: None, place=tmp_path, log=tmp_path)
+    told = failures.tell(torch.OutOfMemoryError("CUDA out of memory. Tried"), lambda: None, place=RunFolder(tmp_path))
     assert told.code == "out_of_memory_gpu"
     assert "more memory" in told.hint
 
@@ -166,11 +168,11 @@ def test_a_device_is_held_by_one_at_a_time_in_the_order_of_coming(tmp_path: Path
     waits: dict[str, list[str]] = {"b": [], "c": []}
 
     def work(name: str) -> None:
-        with device_queue.turn("cpu", name, waiting=waits[name].append):
+        with device_queue.turn(["cuda-0", "cuda-1"], name, waiting=waits[name].append):
             order.append(name)
             time.sleep(0.05)
 
-    with device_queue.turn("cpu", "a", waiting=lambda who: pytest.fail(f"waits for {who}")), device_queue.turn("cuda:0", "other", waiting=pytest.fail):
+    with device_queue.turn(["cuda-1"], "a", waiting=pytest.fail), device_queue.turn(["cpu"], "other", waiting=pytest.fail):
         threads = []
         for name in ("b", "c"):
             threads.append(threading.Thread(target=work, args=(name,)))
@@ -182,7 +184,15 @@ def test_a_device_is_held_by_one_at_a_time_in_the_order_of_coming(tmp_path: Path
         thread.join(10)
     assert order == ["a", "b", "c"]
     assert (waits["b"], waits["c"][0]) == (["a"], "a")
-    assert [path.name for path in (tmp_path / "queue" / "cpu").iterdir()] == ["lock"]
+    assert {path.suffix for path in device_queue.folder().iterdir()} == {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("visible", "held"), [("", ["cpu"]), ("-1", ["cpu"]), ("1,0", ["cuda-0", "cuda-1"]), ("GPU-8a/0", ["cuda-GPU-8a-0"]), ("NoDevFiles", ["cpu"])]
+)
+def test_a_run_holds_the_devices_that_it_may_see(monkeypatch: pytest.MonkeyPatch, visible: str, held: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert device_queue.devices() == held
 
 
 def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
@@ -194,6 +204,62 @@ def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
     assert not elsewhere.is_here
     elsewhere.kill_tree()  # nor end it
     assert os.getpid() == mine.pid
+
+
+def test_only_what_is_marked_as_of_the_run_is_ended(tmp_path: Path) -> None:
+    """An orphan of a run goes with it; a stranger in a group of the same number stays."""
+    run = str(tmp_path)
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); sys.exit()"
+    orphan_of = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, process.RUN_VARIABLE: run}, start_new_session=True)
+    stranger_of = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    for each in (orphan_of, stranger_of):
+        each.wait()
+    groups = {each.pid: [p for p in psutil.process_iter() if _group(p.pid) == each.pid] for each in (orphan_of, stranger_of)}
+    assert [len(group) for group in groups.values()] == [1, 1]
+    for each in (orphan_of, stranger_of):
+        process.Process(pid=each.pid, started_at=0.0, host=process.this_process().host, run=run).kill_tree()
+    assert not groups[orphan_of.pid][0].is_running() or groups[orphan_of.pid][0].status() == psutil.STATUS_ZOMBIE
+    assert groups[stranger_of.pid][0].status() == psutil.STATUS_SLEEPING
+    groups[stranger_of.pid][0].kill()
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_a_run_of_another_machine_is_dead_when_it_said_nothing_for_long(tmp_path: Path) -> None:
+    _make_run(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    elsewhere = asdict(Status(state="running", pid=1, host="another"))
+    files.write_json(run.status, elsewhere)
+    assert runs.look(run).state == "running"
+    with pytest.raises(CallError, match="runs on another"):
+        runs.stop(run)
+    files.write_json(run.status, elsewhere | {"updated_at": time.time() - 2 * runs.STALE_S})
+    with files.locked(run.lock):
+        assert runs.look(run).state == "running"
+    assert runs.look(run).code == "died"
+
+
+def test_a_failed_write_of_the_status_spoils_no_later_one(tmp_path: Path) -> None:
+    file = StatusFile(RunFolder(tmp_path), Status(state="running"))
+    with pytest.raises(ValueError, match="JSON"):
+        file.update(best_wer=float("nan"))
+    file.update(state="failed")
+    assert status.read(RunFolder(tmp_path)).state == "failed"
+
+
+def test_the_last_lines_of_a_log_are_whole(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert opening.last_lines(run, 3) == []
+    lines = [f"{number} {'ä' * 50_000}" for number in range(4)]
+    run.log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert opening.last_lines(run, 1) == lines[-1:]
+    assert opening.last_lines(run, 3) == lines[-3:]
+    assert opening.last_lines(run, 9) == lines
 
 
 def _make_run(folder: Path) -> None:

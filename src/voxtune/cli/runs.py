@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtune.cli.output import console, emit, json_option
+from voxtune.errors import VoxtuneError
 
 if TYPE_CHECKING:
     from voxtune.training.status import Status
@@ -37,7 +41,12 @@ def list_(workspace: Path, as_json: bool) -> None:
     from voxtune.training import opening
     from voxtune.training.runs import look
 
-    found = [(run, look(run)) for run in opening.below(workspace)]
+    found = []
+    for run in opening.below(workspace):
+        try:
+            found.append((run, look(run)))
+        except VoxtuneError as error:
+            console().print(f"[yellow]{escape(error.message)}[/]", soft_wrap=True)
     if as_json:
         emit([_as_json(run, status) for run, status in found])
         return
@@ -107,20 +116,22 @@ def logs(run_name: str, follow: bool, lines: int, workspace: Path) -> None:
     from voxtune.training.status import ACTIVE
 
     run = opening.find(run_name, workspace)
-    offset = run.log.stat().st_size if run.log.is_file() else 0
-    for line in opening.last_lines(run, lines) if lines else []:
+    before = opening.last_lines(run, lines) if lines else []
+    for line in before:
         click.echo(line)
-    while follow:
-        ended = look(run).state not in ACTIVE
-        if run.log.is_file():
-            with run.log.open("rb") as stream:
-                stream.seek(offset)
-                new = stream.read()
-            offset += len(new)
-            click.echo(new.decode("utf-8", errors="replace"), nl=False)
-        if ended:
-            return
-        time.sleep(0.3)
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    with contextlib.ExitStack() as opened:
+        log = None
+        while follow:
+            ended = look(run).state not in ACTIVE
+            if log is None and run.log.is_file():
+                log = opened.enter_context(run.log.open("rb"))
+                log.seek(0, os.SEEK_END if before else os.SEEK_SET)
+            if log is not None:
+                click.echo(decoder.decode(log.read()), nl=False)
+            if ended:
+                return
+            time.sleep(0.3)
 
 
 @runs.command()

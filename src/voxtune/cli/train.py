@@ -67,11 +67,11 @@ def train(settings_file: Path | None, resume: bool, detach: bool, queue: bool, r
 def start_run(file: Path | None, values: dict[str, Any], *, request_id: str = "", queue: bool = True) -> RunFolder:
     """Start a new run with settings from a file and flags."""
     from voxtune import versions
+    from voxtune.cli import watching  # noqa: F401 - loaded before the run starts, so that Ctrl-C is answered from its first moment
+    from voxtune.dataset import store
     from voxtune.training import runs
 
     settings = settings_files.load(file, values) if file else settings_files.make(values)
-    from voxtune.dataset import store
-
     store.locate(settings.data)
     versions.check()
     with working():

@@ -16,6 +16,8 @@ from voxtune.training import runs
 from voxtune.training.status import Status
 from voxtune.workspace import RunFolder
 
+_GOODBYE_S = 10.0
+
 
 def watch(run: RunFolder) -> Status:
     """Show a run until it has ended, and give its last state. Ctrl-C and SIGTERM let it save and stop, a second one ends it at once."""
@@ -25,6 +27,7 @@ def watch(run: RunFolder) -> Status:
             shown.state(sight.status)
             for event in sight.events:
                 shown.event(event)
+    sight.status.process(run).wait(_GOODBYE_S)  # Trackio may have something left to write
     return sight.status
 
 
@@ -34,10 +37,11 @@ def _interrupts(run: RunFolder) -> Iterator[None]:
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal calls it
         nonlocal asked
-        process = runs.look(run).process
+        now = runs.look(run)
+        process = now.process(run)
         if asked:
             process.kill_tree()
-        elif process.is_here:
+        elif process.is_here and not now.starting:
             console().print("Saving and stopping; again to end it at once.")
             process.ask_to_stop()
         asked = True

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -21,47 +22,49 @@ STATE_VARIABLE = "VOXTUNE_STATE"
 """Names another folder for the line; by default it is in the person's own state folder, one for all workspaces."""
 
 _POLL_S = 0.2
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 def folder() -> Path:
-    """Where the tickets and locks are."""
+    """Where the tickets and locks of this machine are: a home may be shared by several."""
     chosen = os.environ.get(STATE_VARIABLE)
-    return (Path(chosen) if chosen else platformdirs.user_state_path("voxtune")) / "queue"
+    return (Path(chosen) if chosen else platformdirs.user_state_path("voxtune")) / "queue" / socket.gethostname()
 
 
-def this_device() -> str:
+def devices() -> list[str]:
     """What a run here holds while it works: the GPUs that it may see, or the CPU. Asks no library, so that waiting costs no memory."""
+    there = len(list(_NVIDIA.iterdir())) if _NVIDIA.is_dir() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible == "" or (visible is None and not Path("/proc/driver/nvidia/gpus").is_dir()):
-        return "cpu"
-    return "cuda:" + (visible or "all").replace("/", "-")
+    named = [str(number) for number in range(there)] if visible is None else [each.strip() for each in visible.split(",")]
+    return sorted(f"cuda-{each.replace('/', '-')}" for each in named if each and each not in ("-1", "NoDevFiles")) or ["cpu"]
 
 
 @contextlib.contextmanager
-def turn(device: str, who: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Wait until `device` is ours and hold it; `waiting` is told who is before us, each time that this changes."""
-    line = folder() / device
+def turn(wanted: Sequence[str], who: str, *, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Wait until all of `wanted` are ours and hold them; `waiting` is told who is before us, each time that this changes."""
+    line = folder()
     line.mkdir(parents=True, exist_ok=True)
-    with _ticket(line, who) as mine:
+    with _ticket(line, wanted, who) as mine, contextlib.ExitStack() as held:
         before = None
-        while (first := _first(line, mine)) is not None:
+        while (first := _first(line, mine, wanted)) is not None:
             if first != before:
                 waiting(first)
                 before = first
             time.sleep(_POLL_S)
-        # The oldest ticket goes first, and the lock makes sure of it: two tickets may have been drawn in the same moment.
-        with locked(line / "lock", wait_s=float("inf")):
-            yield
+        # The oldest ticket goes first, and the locks make sure of it: two tickets may have been drawn in the same moment.
+        for device in sorted(wanted):
+            held.enter_context(locked(line / f"{device}.lock", wait_s=float("inf")))
+        yield
 
 
 @contextlib.contextmanager
-def _ticket(line: Path, who: str) -> Iterator[Path]:
+def _ticket(line: Path, wanted: Sequence[str], who: str) -> Iterator[Path]:
     name = f"{time.time_ns():020d}-{os.getpid()}"
     drawn = line / f"{PARTIAL}{name}"
     descriptor = os.open(drawn, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, who.encode())
+        os.write(descriptor, "\n".join([",".join(wanted), who]).encode())
         mine = drawn.rename(line / name)  # seen by the others only now that it is locked
         yield mine
     finally:
@@ -70,8 +73,8 @@ def _ticket(line: Path, who: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _first(line: Path, mine: Path) -> str | None:
-    """Who is first in line before us. Tickets whose process has ended are thrown away."""
+def _first(line: Path, mine: Path, wanted: Sequence[str]) -> str | None:
+    """Who is before us in line for one of our devices. Tickets whose process has ended are thrown away."""
     for ticket in sorted(path for path in line.iterdir() if path.name[0].isdigit() and path.name < mine.name):
         try:
             descriptor = os.open(ticket, os.O_RDWR)
@@ -81,7 +84,9 @@ def _first(line: Path, mine: Path) -> str | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             ticket.unlink(missing_ok=True)
         except BlockingIOError:
-            return os.pread(descriptor, 4_096, 0).decode()
+            theirs, _, who = os.pread(descriptor, 4_096, 0).decode().partition("\n")
+            if set(theirs.split(",")) & set(wanted):
+                return who
         finally:
             os.close(descriptor)
     return None

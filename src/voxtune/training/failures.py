@@ -6,11 +6,11 @@ import errno
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from voxtune import files
 from voxtune.errors import AudioError, DiskFullError, MissingDependencyError, TrainingError, VoxtuneError
-from voxtune.settings import TrainSettings
+from voxtune.workspace import RunFolder
 
 CODES = {
     "out_of_memory_gpu": "The GPU has too little memory for these settings.",
@@ -49,29 +49,32 @@ class Failure:
     def __post_init__(self) -> None:
         assert self.code in CODES, f"{self.code} is not in the closed set"
 
+    def as_status(self) -> dict[str, Any]:
+        """As status.json has it."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "suggestion": self.suggestion}
 
-def tell(error: BaseException | None, settings: TrainSettings, smaller: SmallerSettings, *, place: Path, log: Path) -> Failure:
-    """The failure that `error` means. `place` is the run's folder."""
+
+def tell(error: BaseException | None, smaller: SmallerSettings, *, place: RunFolder) -> Failure:
+    """The failure that `error` means."""
     if is_full(error):
-        error = error if isinstance(error, DiskFullError) else DiskFullError(place, need_bytes=None, have_bytes=files.free_bytes(place))
+        error = error if isinstance(error, DiskFullError) else DiskFullError(place.path, need_bytes=None, have_bytes=files.free_bytes(place.path))
     if isinstance(error, TrainingError) and error.code in CODES:
         return Failure(code=error.code, message=error.message, hint=error.hint, suggestion=error.suggestion)
     if isinstance(error, DiskFullError):
-        fewer: dict[str, object] = {"save_total_limit": 1} if settings.save_total_limit > 1 else {}
-        return Failure(code="disk_full", message=error.message, hint=f"Free some space, then go on with --resume --output {place}.", suggestion=fewer)
+        return Failure(code="disk_full", message=error.message, hint=f"Free some space, then go on with --resume --output {place.shell}.")
     if isinstance(error, AudioError):
-        hint = f"{error.hint} Then go on with --resume --output {place}.".strip()
+        hint = f"{error.hint} Then go on with --resume --output {place.shell}.".strip()
         return Failure(code="clip", message=error.message, hint=hint)
     if isinstance(error, VoxtuneError):
         return Failure(code=error.code if error.code in CODES else "call", message=error.message, hint=error.hint)
     if (device := out_of_memory(error)) is not None:
         return lack_of_memory(device, smaller())
     if isinstance(error, ModuleNotFoundError):
-        return tell(MissingDependencyError(f"{error.name} is not installed.", hint="pip install 'voxtune[train]'"), settings, smaller, place=place, log=log)
+        return tell(MissingDependencyError(f"{error.name} is not installed.", hint="pip install 'voxtune[train]'"), smaller, place=place)
     if isinstance(error, OSError):
-        return Failure(code="unexpected", message=str(error), hint=f"Check disk and permissions, then go on with --resume --output {place}.")
+        return Failure(code="unexpected", message=str(error), hint=f"Check disk and permissions, then go on with --resume --output {place.shell}.")
     told = "the run ended unexpectedly" if error is None else f"{type(error).__name__}: {error}"
-    return Failure(code="unexpected", message=told, hint=f"{log} says more; `voxtune doctor --bundle` packs what a report needs.")
+    return Failure(code="unexpected", message=told, hint=f"{place.log} says more; `voxtune doctor --bundle` packs what a report needs.")
 
 
 def lack_of_memory(device: str, smaller: dict[str, object] | None) -> Failure:

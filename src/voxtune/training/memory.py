@@ -12,9 +12,9 @@ from voxtune.training.activations import Numbers
 from voxtune.training.shape import Shape
 
 Device = Literal["cpu", "cuda"]
-LIBRARIES_BYTES: dict[Device, int] = {"cpu": 550_000_000, "cuda": 640_000_000}
-"""What a process takes besides a model. CPU: resident size of a run with torch 2.13, transformers 5.23, peft and Trackio less the rest, on
-x86-64 Linux, 2026-11-22. GPU: a CUDA context with torch's kernels, about 0.6 GiB by experience; not measured."""
+LIBRARIES_BYTES: dict[Device, int] = {"cpu": 610_000_000, "cuda": 640_000_000}
+"""What a process takes besides a model. CPU: resident size of a run with torch 2.13, transformers 5.23, peft and Trackio less the rest,
+x86-64 Linux, 2026-11-22 (benchmarks/memory.py --processes). GPU: a CUDA context with torch's kernels, about 0.6 GiB by experience; not measured."""
 ALLOCATOR_SHARE: dict[Device, float] = {"cpu": 0.65, "cuda": 0.0}
 """Of activations and logits: how much more glibc's malloc holds than is in use, fitted on six runs of the tiny model (docs/performance.md)."""
 

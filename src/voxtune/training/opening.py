@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -30,7 +31,7 @@ OUTPUTS = Path("outputs")
 """Where runs lie that nobody gave a place."""
 
 MAY_CHANGE = frozenset({"epochs", "eval_batch_size", "eval_steps", "save_steps", "save_total_limit", "logging_steps", "early_stopping", "trackio"})
-"""Settings that a resumed run may have otherwise than before: none of them changes a step that is to be the same."""
+"""Settings that a resumed run may have otherwise than before. None but `epochs`, over which the learning rate is spread, changes a step."""
 
 _SCAN_DEPTH = 3
 
@@ -41,7 +42,7 @@ def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunF
     A request that was answered before gives the run that it made then. Raises InUseError if the folder is taken, DatasetError,
     ModelError, SettingsError.
     """
-    settings = settled(settings)
+    settings = settled(settings, request_id=request_id)
     assert settings.output is not None, "settled above"
     run = RunFolder(settings.output)
     if request_id and (known := _of_request(run, request_id)):
@@ -49,6 +50,9 @@ def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunF
     try:
         files.refuse_if_used(run.path)
         place = names.find(settings.model)
+        if place.adapter is not None:
+            told = f"{settings.model} is a tuned adapter; training starts from a base model."
+            raise CallError(told, hint=f"Give its base: --model {place.source if place.source != str(names.tiny_folder()) else names.TINY}")
         if settings.load_in_4bit:
             from voxtune.model.voxtral import four_bit
 
@@ -58,7 +62,8 @@ def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunF
             new = RunFolder(partial)
             settings_files.save(_in_full(settings, place), new.settings)
             files.write_lines(new.clips, [clip.row(str(clip.path.resolve())) for clip in clips])
-            queued = Status(request_id=request_id, clips=counts(clips), pid=worker.pid, pid_started_at=worker.started_at, host=worker.host)
+            started: dict[str, Any] = {"pid": worker.pid, "pid_started_at": worker.started_at, "host": worker.host, "starting": True}
+            queued = Status(request_id=request_id, clips=counts(clips), **started)
             files.write_json(new.status, asdict(queued))
     except InUseError as error:
         if request_id and (known := _of_request(run, request_id)):
@@ -70,17 +75,17 @@ def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunF
 def _of_request(run: RunFolder, request_id: str) -> RunFolder | None:
     """The run that this request made, in the folder asked for or among those beside it."""
     for each in {run.path, *(run.path.parent.iterdir() if run.path.parent.is_dir() else ())}:
-        known = RunFolder(each)
-        if known.status.is_file():
-            try:
-                if status.read(known).request_id == request_id:
-                    return known
-            except VoxtuneError:
-                continue  # a damaged stranger
+        if each.name.startswith("."):
+            continue  # unfinished
+        try:
+            if status.read(RunFolder(each)).request_id == request_id:
+                return RunFolder(each)
+        except (VoxtuneError, OSError):
+            continue  # no run, or a damaged one, or another person's
     return None
 
 
-def settled(settings: TrainSettings) -> TrainSettings:
+def settled(settings: TrainSettings, *, request_id: str = "") -> TrainSettings:
     """Settings with everything that was left to choose chosen, so that settings.yaml says what was done."""
     changes: dict[str, Any] = {}
     if settings.model == "auto":
@@ -89,7 +94,10 @@ def settled(settings: TrainSettings) -> TrainSettings:
         changes["model"] = names.DEFAULT_ON_GPU if torch.cuda.is_available() else names.TINY
     if settings.output is None:
         model = (changes.get("model") or settings.model).rstrip("/").rsplit("/", 1)[-1]
-        changes["output"] = _free(OUTPUTS / f"{model}-{settings.method}-{time.strftime('%Y%m%d-%H%M%S')}")
+        # One request has one folder, so that two of it at once cannot make two runs.
+        mark = hashlib.sha256(request_id.encode()).hexdigest()[:12] if request_id else time.strftime("%Y%m%d-%H%M%S")
+        named = OUTPUTS / f"{model}-{settings.method}-{mark}"
+        changes["output"] = named if request_id else _free(named)
     return settings.model_copy(update=changes)
 
 
@@ -115,6 +123,8 @@ def reopened(run: RunFolder, changes: dict[str, Any]) -> TrainSettings:
     if not run.settings.is_file():
         raise CallError(f"there is no run to resume in {run.path}.", hint="Name its folder with --output, or start it without --resume.")
     before = settings_files.load(run.settings, {})
+    if changes.get("model") == "auto":
+        changes = {name: value for name, value in changes.items() if name != "model"}  # chosen when the run began
     wanted = settings_files.make({**before.model_dump(), **changes})
     changed = [name for name in changes if name not in ("data", "output", "model") and getattr(wanted, name) != getattr(before, name)]
     changed += [name for name in ("data", "model") if name in changes and not _same(changes[name], getattr(before, name))]
@@ -154,8 +164,13 @@ def last_lines(run: RunFolder, count: int = 20) -> list[str]:
     if not run.log.is_file():
         return []
     with run.log.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 256 * count))
-        return stream.read().decode("utf-8", errors="replace").splitlines()[-count:]
+        left = stream.seek(0, os.SEEK_END)
+        end = b""
+        while left and end.count(b"\n") <= count:
+            left, size = max(0, left - 65_536), min(left, 65_536)
+            stream.seek(left)
+            end = stream.read(size) + end
+    return end.decode("utf-8", errors="replace").splitlines()[-count:]
 
 
 def find(name: str | Path, workspace: Path = Path()) -> RunFolder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -16,6 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from voxtune.errors import CallError
+
+RUN_VARIABLE = "VOXTUNE_RUN"
+"""Names in the environment of a run's processes the folder of the run: all that it starts inherits it."""
+
 _CLOCK_S = 2.0
 """How far a start time may be off: the clock may be set while a process lives."""
 
@@ -27,6 +31,8 @@ class Process:
     pid: int
     started_at: float
     host: str
+    run: str = ""
+    """The folder of the run that it works on, if it is known."""
 
     @property
     def is_here(self) -> bool:
@@ -41,17 +47,32 @@ class Process:
     def _found(self) -> psutil.Process | None:
         try:
             found = psutil.Process(self.pid)
-            if abs(found.create_time() - self.started_at) > _CLOCK_S or found.status() == psutil.STATUS_ZOMBIE:
+            if found.status() == psutil.STATUS_ZOMBIE:
                 return None
+            if abs(found.create_time() - self.started_at) <= _CLOCK_S or self._is_marked(found):
+                return found
         except psutil.NoSuchProcess:
             return None
-        return found
+        return None
+
+    def _is_marked(self, other: psutil.Process) -> bool:
+        try:
+            return bool(self.run) and other.environ().get(RUN_VARIABLE) == self.run
+        except (psutil.Error, OSError):
+            return False  # another person's, or gone
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM, if it lives."""
+        """Send SIGTERM, if it lives. Raises CallError if it is another person's."""
         if self.is_here and self._found() is not None:
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 os.kill(self.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                return
+            except PermissionError:
+                raise self._of_another() from None
+
+    def _of_another(self) -> CallError:
+        return CallError(f"process {self.pid} belongs to another person.", hint="Ask them to stop the run.")
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it ended within that time."""
@@ -63,19 +84,24 @@ class Process:
         return True
 
     def kill_tree(self) -> None:
-        """End it and everything it started at once: its children, and its process group, where orphans of it may be left."""
-        if not self.is_here or self.pid <= 1:
+        """End it and everything it started at once, orphans of it too. Raises CallError if it is another person's."""
+        if not self.is_here or self.pid == os.getpid():
             return
         found = self._found()
         family = [found, *found.children(recursive=True)] if found is not None else []
-        # Its number may belong to a stranger by now; the group of that number is its own as long as no such stranger leads it.
-        if (found is not None or not psutil.pid_exists(self.pid)) and self.pid != os.getpgrp():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-        for each in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
+        family += [each for each in psutil.process_iter() if self._is_marked(each) and each.pid != os.getpid()]
+        for each in dict.fromkeys(family):
+            try:
                 each.kill()
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                raise self._of_another() from None
         psutil.wait_procs(family, timeout=10)
+
+
+WAITING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a process started apart holds back until it listens to them."""
 
 
 def this_process() -> Process:
@@ -93,6 +119,8 @@ def start_apart(module: str, arguments: Sequence[str], *, log: Path, environment
 
     What it prints goes to the file `log`, never to a pipe, which would block it once its reader leaves.
     """
+    # A request to stop that comes before it can answer waits until it can: the worker unblocks these once it listens.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITING_SIGNALS)
     # -P: a torch.py in the folder where a person works must not be taken for the library.
     command = [sys.executable, "-P", "-m", module, *arguments]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -102,6 +130,7 @@ def start_apart(module: str, arguments: Sequence[str], *, log: Path, environment
         )
     finally:
         os.close(descriptor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     started = of_pid(child.pid)
     threading.Thread(target=child.wait, daemon=True).start()  # takes its exit code, so that it leaves no zombie
     return started

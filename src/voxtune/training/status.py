@@ -42,6 +42,8 @@ class Status:
     pid_started_at: float = 0.0
     """When the process began, in seconds since 1970: with pid and host it tells the process from a later one of the same pid."""
     host: str = ""
+    starting: bool = False
+    """Whether that process is the one that starts the run, and not yet the one that works on it."""
     request_id: str = ""
     """Of the request that started the run: the same request again starts nothing new."""
     device: str = ""
@@ -74,10 +76,9 @@ class Status:
     """The end of the log of a run that failed."""
     schema: int = SCHEMA
 
-    @property
-    def process(self) -> Process:
-        """Who works on the run."""
-        return Process(pid=self.pid, started_at=self.pid_started_at, host=self.host)
+    def process(self, run: RunFolder) -> Process:
+        """Who works on the run, or last did."""
+        return Process(pid=self.pid, started_at=self.pid_started_at, host=self.host, run=str(run.path.resolve()))
 
 
 class StatusFile:
@@ -91,12 +92,13 @@ class StatusFile:
         """Change some fields and write the whole."""
         state = changes.get("state", self.now.state)
         assert state == self.now.state or state in NEXT[self.now.state], f"{self.now.state} cannot become {state}"
-        self.now = replace(self.now, updated_at=time.time(), **changes)
-        files.write_json(self.run.status, asdict(self.now))
+        changed = replace(self.now, updated_at=time.time(), **changes)
+        files.write_json(self.run.status, asdict(changed))
+        self.now = changed
 
     def taken_by(self, process: Process, **changes: Any) -> None:
         """Say which process works on the run from now on."""
-        self.update(pid=process.pid, pid_started_at=process.started_at, host=process.host, **changes)
+        self.update(**{"starting": False, **changes}, pid=process.pid, pid_started_at=process.started_at, host=process.host)
 
 
 def read(run: RunFolder) -> Status:
@@ -111,4 +113,7 @@ def read(run: RunFolder) -> Status:
     known = {each.name for each in fields(Status)}
     if not isinstance(value, dict) or not isinstance(value.get("schema"), int) or value["schema"] > SCHEMA or value.get("state") not in NEXT:
         raise TrainingError(f"{run.status} is not a status that this voxtune writes.", hint="Update voxtune, or start the run anew under another --output.")
+    wrong = [each.name for each in fields(Status) if each.name in ("pid", "step", "total_steps") and not isinstance(value.get(each.name, 0), int)]
+    if wrong or not all(isinstance(value.get(name, 0.0), int | float) for name in ("pid_started_at", "updated_at")):
+        raise TrainingError(f"{run.status} holds what is no number.", hint="Start the run anew under another --output.")
     return Status(**{name: value[name] for name in value if name in known})

@@ -6,6 +6,8 @@ import signal
 import threading
 from types import FrameType
 
+from voxtune.training.process import WAITING_SIGNALS
+
 
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop and has nothing that is not saved."""
@@ -23,8 +25,9 @@ class StopRequest:
     def listen(self) -> None:
         """Take SIGTERM and SIGINT as requests to stop, from now to the end of the process."""
         assert threading.current_thread() is threading.main_thread(), "signals reach the main thread alone"
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in WAITING_SIGNALS:
             signal.signal(number, self._ask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITING_SIGNALS)  # held back until now: process.start_apart
 
     def check(self) -> None:
         """Raise Stopped if a stop was asked for and loses nothing."""
@@ -39,4 +42,5 @@ class StopRequest:
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal calls it
         self.asked = True
         if self._interruptible:
+            self._interruptible = False  # once: what follows is the work of stopping
             raise Stopped

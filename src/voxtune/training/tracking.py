@@ -17,7 +17,8 @@ from voxtune.workspace import RunFolder
 log = logging.getLogger("voxtune")
 
 PROJECT = "voxtune"
-_ERRORS = (OSError, RuntimeError, ValueError, TypeError, sqlite3.Error)
+# Whatever is wrong with Trackio, its files or its installation.
+_ERRORS = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError, AssertionError, sqlite3.Error)
 
 
 class Tracking:
@@ -87,6 +88,6 @@ def _open(run: RunFolder, settings: TrainSettings) -> Any:
             import trackio
 
             return trackio.init(project=PROJECT, name=_name(run), config=config, resume="allow", embed=False, auto_log_cpu=False)
-    except (ImportError, *_ERRORS) as error:
+    except _ERRORS as error:
         log.warning("Trackio could not be started; the run goes on without it: %s", error)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,11 @@ from voxtune.training.events import Events
 from voxtune.training.losses import Losses
 from voxtune.training.status import StatusFile
 from voxtune.training.stopping import StopRequest
-from voxtune.training.watch import Watch
+from voxtune.training.watch import SELECTION, Watch
 from voxtune.workspace import RunFolder
 
 Validate = Callable[[nn.Module], Scores]
 """Scores a model on the validation clips."""
-
-SELECTION = "eval_selection"
-"""What the best checkpoint is chosen by: WER, and among equals (a small validation side has many) the lower loss."""
 
 REPORTED = ("eval_loss", "eval_wer", "eval_cer", "epoch")
 """Figures of a validation that are kept."""
@@ -114,8 +112,9 @@ class VoxtralTrainer(Trainer):
         self._losses = Losses(args.learning_rate, [clip.audio_path for clip in train.clips])
         self.watch = Watch(settings, events, status, stop, self._losses)
         self._scores = Scores(wer=math.nan, cer=math.nan, texts=[])
-        self._patience = EarlyStoppingCallback(early_stopping_patience=settings.early_stopping or 1)
-        callbacks = [self.watch, *([self._patience] if settings.early_stopping else [])]
+        # It counts even where it never stops: a resumed run may have it otherwise than before.
+        self._patience = EarlyStoppingCallback(early_stopping_patience=settings.early_stopping or sys.maxsize)
+        callbacks = [self.watch, self._patience]
         super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
         self.remove_callback(PrinterCallback)  # prints every line of figures to standard output; Watch carries them instead
 
@@ -128,7 +127,7 @@ class VoxtralTrainer(Trainer):
             self._losses.load(checkpoint)
             before = resuming.state_of(checkpoint)
             self._patience.early_stopping_patience_counter = resuming.patience_so_far(before)
-            gave_up = bool(self._settings.early_stopping) and self._patience.early_stopping_patience_counter >= self._settings.early_stopping
+            gave_up = self._patience.early_stopping_patience_counter >= self._patience.early_stopping_patience
             if gave_up or before.global_step >= self._total_steps():
                 # The parent would make one more step, past the end.
                 self.state = before
@@ -175,7 +174,8 @@ class VoxtralTrainer(Trainer):
         assert self.model is not None, "given to __init__"
         self._scores = self._validate(self.model)
         assert output.metrics is not None, "the parent fills it"
-        selection = self._scores.wer + 1e-4 * min(output.metrics["eval_loss"], 99.0)
+        loss = output.metrics["eval_loss"]
+        selection = self._scores.wer + 1e-4 * (min(loss, 99.0) if math.isfinite(loss) else 99.0)
         output.metrics.update({"eval_wer": self._scores.wer, "eval_cer": self._scores.cer, SELECTION: selection})
         return output
 

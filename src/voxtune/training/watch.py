@@ -15,6 +15,9 @@ from voxtune.training.pace import Pace, peak_memory_bytes, validations_left
 from voxtune.training.status import StatusFile
 from voxtune.training.stopping import StopRequest
 
+SELECTION = "eval_selection"
+"""What the best checkpoint is chosen by: WER, and among equals (a small validation side has many) the lower loss."""
+
 _STATUS_EVERY_S = 1.0
 
 
@@ -32,6 +35,7 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The number of steps is known now."""
+        state.compute_steps(args, state.max_steps)  # a checkpoint brings the intervals of before, and those may have changed
         self._status.update(stage="training", step=state.global_step, total_steps=state.max_steps, epoch=float(state.epoch or 0.0))
         self._events.stage("training", step=state.global_step, total_steps=state.max_steps)
         self.pace.begin()
@@ -54,6 +58,14 @@ class Watch(TrainerCallback):
             # Where a validation is due, its checkpoint follows it: one made before it would, resumed, go on without it.
             control.should_save = control.should_save or not self._validated_at_epoch_end(args, state)
         self.pace.begin()
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        """The best one so far is saved, whether or not a checkpoint is due."""
+        assert metrics is not None, "the trainer gives them"
+        if state.global_step and (state.best_metric is None or metrics[SELECTION] < state.best_metric):
+            control.should_save = True
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """A run stopped in mid-epoch is saved already, and not validated where it would not have been."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from voxtune.model.prepared import PreparedClips
 from voxtune.settings import TrainSettings
 from voxtune.training import budget, checkpoints, failures, opening, resuming
 from voxtune.training.events import Events
+from voxtune.training.events import read as read_events
 from voxtune.training.status import StatusFile
 from voxtune.training.stopping import Stopped, StopRequest
 from voxtune.training.trainer import VoxtralTrainer, arguments
@@ -51,29 +53,28 @@ def work(run: RunFolder, status: StatusFile, stop: StopRequest) -> None:
             outcome = _stopped(run, status, events)
         except (VoxtuneError, OSError, RuntimeError, MemoryError) as error:
             log.exception("the run failed")
-            outcome = _failed(error, settings, run, events, need)
+            outcome = _failed(error, run, events, need)
         finally:
             # Without an outcome an error that nobody foresaw is on its way up.
-            outcome = outcome or _failed(sys.exception(), settings, run, events, need)
-            events.close()
+            outcome = outcome or _failed(sys.exception(), run, events, need)
             status.update(stage="", **outcome)
+            events.close()  # after the last word of the run: Trackio may take half a minute over it
 
 
-def _failed(error: BaseException | None, settings: TrainSettings, run: RunFolder, events: Events, need: budget.Need | None) -> dict[str, Any]:
-    failure = failures.tell(error, settings, need.smaller if need else lambda: None, place=run.path, log=run.log)
+def _failed(error: BaseException | None, run: RunFolder, events: Events, need: budget.Need | None) -> dict[str, Any]:
+    failure = failures.tell(error, need.smaller if need else lambda: None, place=run)
     if failure.code == "disk_full":
         run.reserve.unlink(missing_ok=True)  # the room that was kept for these last words
     with contextlib.suppress(DiskFullError):
         events.failure(failure)
-    told = {"code": failure.code, "message": failure.message, "hint": failure.hint, "suggestion": failure.suggestion}
-    return {"state": "failed", "seconds_left": None, "last_lines": opening.last_lines(run), **told}
+    return {"state": "failed", "seconds_left": None, "last_lines": opening.last_lines(run), **failure.as_status()}
 
 
 def _stopped(run: RunFolder, status: StatusFile, events: Events) -> dict[str, Any]:
     now = status.now
     events.stage("stopped", step=now.step)
     message = f"stopped at step {now.step} of {now.total_steps}" if now.total_steps else "stopped before the first step"
-    return {"state": "stopped", "seconds_left": None, "message": message, "hint": f"Go on with --resume --output {run.path}."}
+    return {"state": "stopped", "seconds_left": None, "message": message, "hint": f"Go on with --resume --output {run.shell}."}
 
 
 def _train(
@@ -100,7 +101,8 @@ def _train(
     model = voxtral.prepare_training(base, settings)
     trainable = voxtral.trainable_parameters(model)
     status.update(trainable_parameters=trainable)
-    events.say("model", name=place.name, trainable=trainable, learning_rate=learning_rate)
+    _compare_precision(run, precision, events)
+    events.say("model", name=place.name, trainable=trainable, learning_rate=learning_rate, precision=str(precision))
     log.info("trainable parameters: %s; learning rate %g; %s", trainable, learning_rate, precision)
 
     newest = _newest(run, events)
@@ -132,6 +134,13 @@ def _train(
     return _save_best(trainer, processor, run, status, events)
 
 
+def _compare_precision(run: RunFolder, precision: voxtral.Precision, events: Events) -> None:
+    """Say so where a run goes on with other number types than it began with, as on another machine."""
+    before = [event["precision"] for event in read_events(run.events)[0] if event.get("event") == "model" and "precision" in event]
+    if before and before[-1] != str(precision):
+        events.say("warning", message=f"the run began with {before[-1]} and goes on with {precision}: it will not end with the same bits")
+
+
 def _newest(run: RunFolder, events: Events) -> Path | None:
     """The checkpoint to go on from; damaged ones are named and passed over."""
     files.sweep(run.path)
@@ -145,8 +154,8 @@ def _newest(run: RunFolder, events: Events) -> Path | None:
 
 
 def _assure_room(run: RunFolder, need: budget.Need) -> None:
-    """Raise DiskFullError unless two checkpoints and the model fit on the disk, besides those that are there."""
-    files.write_bytes(run.reserve, bytes(64 * 1024))
+    """Raise DiskFullError unless two checkpoints fit on the disk, besides those that are there."""
+    files.write_bytes(run.reserve, os.urandom(64 * 1024))  # noise: some disks store zeros as nothing
     free = files.free_bytes(run.path)
     if free < 2 * need.checkpoint_bytes:
         raise DiskFullError(run.checkpoints, need_bytes=2 * need.checkpoint_bytes, have_bytes=free)

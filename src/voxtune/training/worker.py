@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from voxtune import files
 from voxtune.errors import InUseError
-from voxtune.training import device_queue
+from voxtune.training import device_queue, failures, opening
 from voxtune.training import status as status_file
-from voxtune.training.status import StatusFile
+from voxtune.training.status import ACTIVE, StatusFile
 from voxtune.training.stopping import Stopped, StopRequest
 from voxtune.workspace import RunFolder
 
@@ -20,37 +22,46 @@ _HANDOVER_S = 30.0
 def main(folder: str, *options: str) -> int:
     """Work on the run in `folder`, when it is its turn. Gives the exit code: 0 if the run stopped or finished."""
     run = RunFolder(Path(folder))
-    stop = StopRequest()
-    stop.listen()
     try:
         with files.locked(run.lock, wait_s=_HANDOVER_S):
             status = StatusFile(run, status_file.read(run))
             if status.now.state != "queued" or status.now.pid != os.getpid():
                 return 1  # taken by another meanwhile
-            return _work(run, status, stop, queue="--no-queue" not in options)
+            _work(run, status, queue="--no-queue" not in options)
+            return 0 if status.now.state in ("stopped", "finished") else 1
     except InUseError:
         return 1
 
 
-def _work(run: RunFolder, status: StatusFile, stop: StopRequest, *, queue: bool) -> int:
-    device = device_queue.this_device()
-    status.update(device=device)
+def _work(run: RunFolder, status: StatusFile, *, queue: bool) -> None:
+    stop = StopRequest()
     try:
-        if queue:
-            with device_queue.turn(device, str(run.path), waiting=lambda who: status.update(waits_for=who)):
-                _do(run, status, stop)
-        else:
-            _do(run, status, stop)
+        stop.listen()
+        status.update(device=", ".join(device_queue.devices()))
+        with _turn(run, status) if queue else contextlib.nullcontext():
+            status.update(waits_for="")
+            from voxtune.training.work import work  # only now: what waits in line takes no memory
+
+            work(run, status, stop)
     except Stopped:
-        status.update(state="stopped", stage="", waits_for="", message="stopped before it began", hint=f"Go on with --resume --output {run.path}.")
-    return 0 if status.now.state in ("stopped", "finished") else 1
+        hint = f"Go on with --resume --output {run.shell}."
+        status.update(state="stopped", stage="", waits_for="", message="stopped before it began", hint=hint)
+    finally:
+        if status.now.state in ACTIVE:  # an error on its way up from outside the work itself
+            told = failures.tell(sys.exception(), lambda: None, place=run)
+            status.update(state="failed", stage="", **told.as_status(), last_lines=opening.last_lines(run))
 
 
-def _do(run: RunFolder, status: StatusFile, stop: StopRequest) -> None:
-    status.update(waits_for="")
-    from voxtune.training.work import work  # only now: what waits in line takes no memory
-
-    work(run, status, stop)
+@contextlib.contextmanager
+def _turn(run: RunFolder, status: StatusFile) -> Iterator[None]:
+    """Wait for the devices; where no line can be kept (a home that cannot be written to), go on without one."""
+    line = contextlib.ExitStack()
+    with line:
+        try:
+            line.enter_context(device_queue.turn(device_queue.devices(), str(run.path), waiting=lambda who: status.update(waits_for=who)))
+        except OSError as error:
+            print(f"no line is kept for the device, and this run does not wait: {error}", file=sys.stderr)  # noqa: T201 - to the run's log
+        yield
 
 
 if __name__ == "__main__":
