@@ -35,9 +35,9 @@ def data(voxtune: Command, demo_part: Callable[[int], Path]) -> Path:
 def _no_stray_runs(tmp_path: Path) -> Any:
     yield
     for status in tmp_path.rglob("status.json"):
-        pid = json.loads(status.read_text())["pid"]
-        if pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            pid = json.loads(status.read_text())["pid"]
+            if pid != os.getpid():
                 os.killpg(pid, signal.SIGKILL)
 
 

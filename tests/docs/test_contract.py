@@ -29,7 +29,7 @@ FLAGS = {
     "doctor": "--bundle --json",
     "runs list": "--workspace --json",
     "runs show": "--workspace --json",
-    "runs logs": "-f --follow --lines --workspace",
+    "runs logs": "-f --follow --lines --workspace --json",
     "runs stop": "--grace --workspace --json",
     "runs resume": "--detach --workspace --json",
     "train": "--resume --detach --queue --no-queue --request-id --dry-run --json --data --model --method"

@@ -274,7 +274,12 @@ def test_runs_are_found_by_path_and_by_name(tmp_path: Path) -> None:
     assert {str(run.path.relative_to(tmp_path)) for run in opening.below(tmp_path)} == {"outputs/one", "deep/er/two", "three", "a/same", "b/same"}
     assert opening.find("one", tmp_path).path == tmp_path / "outputs" / "one"
     assert opening.find("two", tmp_path).path == tmp_path / "deep" / "er" / "two"
-    assert opening.find(tmp_path / "three").path == tmp_path / "three"
+    assert opening.find(str(tmp_path / "three")).path == tmp_path / "three"
+    os.utime(tmp_path / "three" / "settings.yaml", (2e9, 2e9))
+    assert opening.find(None, tmp_path).path == tmp_path / "three"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CallError, match="there is no run here"):
+        opening.find(None, tmp_path / "empty")
     with pytest.raises(CallError, match="2 runs are called same"):
         opening.find("same", tmp_path)
     with pytest.raises(CallError, match="not a training run"):

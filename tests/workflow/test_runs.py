@@ -18,6 +18,9 @@ from tests.workflow.conftest import Trained
 def test_runs_are_listed_and_shown_with_curves_and_texts(trained: Trained) -> None:
     listed = trained.voxtune("runs", "list", "--json").json
     assert ("run", "finished") in [(row["run"], row["state"]) for row in listed]
+    assert trained.voxtune("runs", "--json").json == listed
+    assert trained.voxtune("runs", "show", "--json").json["run"] == listed[0]["run"]
+    assert trained.voxtune("runs", "logs", "run", "--json").json["lines"]
     shown = trained.voxtune("runs", "show", "run", "--json").json
     losses = [row["loss"] for row in shown["metrics"] if "loss" in row]
     assert len(losses) == shown["total_steps"]

@@ -15,22 +15,27 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtune.cli.output import console, emit, json_option
-from voxtune.errors import VoxtuneError
+from voxtune.errors import CallError, VoxtuneError
 
 if TYPE_CHECKING:
     from voxtune.training.status import Status
     from voxtune.workspace import RunFolder
 
 workspace_option = click.option("--workspace", default=Path(), type=click.Path(path_type=Path), help="Folder to look for runs in.  [default: this one]")
-run_argument = click.argument("run_name", metavar="RUN")
+run_argument = click.argument("run_name", metavar="[RUN]", required=False)
 
 
-@click.group()
-def runs() -> None:
+@click.group(invoke_without_command=True)
+@workspace_option
+@json_option
+@click.pass_context
+def runs(ctx: click.Context, workspace: Path, as_json: bool) -> None:
     """Training runs: list, show, logs, stop, resume.
 
-    RUN is a run's folder or its name.
+    RUN is a run's folder or its name; without it, the newest run. Without a command, `list`.
     """
+    if ctx.invoked_subcommand is None:
+        _list(workspace, as_json=as_json)
 
 
 @runs.command("list")
@@ -38,6 +43,10 @@ def runs() -> None:
 @json_option
 def list_(workspace: Path, as_json: bool) -> None:
     """Every run below this folder, newest first."""
+    _list(workspace, as_json=as_json)
+
+
+def _list(workspace: Path, *, as_json: bool) -> None:
     from voxtune.training import opening
     from voxtune.training.runs import look
 
@@ -62,7 +71,7 @@ def list_(workspace: Path, as_json: bool) -> None:
 @run_argument
 @workspace_option
 @json_option
-def show(run_name: str, workspace: Path, as_json: bool) -> None:
+def show(run_name: str | None, workspace: Path, as_json: bool) -> None:
     """State, curves and the latest recognised texts of a run."""
     from voxtune.training import events, opening
     from voxtune.training.runs import look
@@ -75,9 +84,8 @@ def show(run_name: str, workspace: Path, as_json: bool) -> None:
         emit({**_as_json(run, status), "metrics": metrics, "samples": samples.get("samples", [])})
         return
     out = console()
-    out.print(
-        f"[bold]{escape(str(run.path))}[/]: {_state(status)}, step {status.step} of {status.total_steps}, {_left(status) or 'no time left'}", soft_wrap=True
-    )
+    left = f", {_left(status)}" if status.seconds_left else ""
+    out.print(f"[bold]{escape(str(run.path))}[/]: {_state(status)}, step {status.step} of {status.total_steps}{left}", soft_wrap=True)
     for line in (status.message, status.hint):
         if line:
             out.print(f"  {escape(line)}", soft_wrap=True)
@@ -109,7 +117,8 @@ def _curve(title: str, points: list[tuple[int, float]]) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until the run has ended.")
 @click.option("--lines", default=50, show_default=True, type=click.IntRange(min=0), help="How many of its last lines first.")
 @workspace_option
-def logs(run_name: str, follow: bool, lines: int, workspace: Path) -> None:
+@json_option
+def logs(run_name: str | None, follow: bool, lines: int, workspace: Path, as_json: bool) -> None:
     """The log of a run, on standard output."""
     from voxtune.training import opening
     from voxtune.training.runs import look
@@ -117,6 +126,11 @@ def logs(run_name: str, follow: bool, lines: int, workspace: Path) -> None:
 
     run = opening.find(run_name, workspace)
     before = opening.last_lines(run, lines) if lines else []
+    if as_json:
+        if follow:
+            raise CallError("--json gives one document, and --follow has no end.", hint="Leave out one of them.")
+        emit({"run": str(run.path), "lines": before})
+        return
     for line in before:
         click.echo(line)
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -139,7 +153,7 @@ def logs(run_name: str, follow: bool, lines: int, workspace: Path) -> None:
 @click.option("--grace", "grace_s", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Seconds it may take to save before it is ended.")
 @workspace_option
 @json_option
-def stop(run_name: str, grace_s: float, workspace: Path, as_json: bool) -> None:
+def stop(run_name: str | None, grace_s: float, workspace: Path, as_json: bool) -> None:
     """Let a run save a checkpoint and stop; `resume` goes on."""
     from voxtune.training import opening
     from voxtune.training import runs as all_runs
@@ -157,7 +171,7 @@ def stop(run_name: str, grace_s: float, workspace: Path, as_json: bool) -> None:
 @click.option("--detach", is_flag=True, help="Start it and return at once.")
 @workspace_option
 @json_option
-def resume(run_name: str, detach: bool, workspace: Path, as_json: bool) -> None:
+def resume(run_name: str | None, detach: bool, workspace: Path, as_json: bool) -> None:
     """Go on with a run from its newest checkpoint; `voxtune train --resume` does so with changed settings."""
     from voxtune.cli.train import resume_run, tell
     from voxtune.training import opening

@@ -37,14 +37,16 @@ def _interrupts(run: RunFolder) -> Iterator[None]:
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal calls it
         nonlocal asked
+        again, asked = asked, True  # at once: the next interrupt may come before this one is answered
         now = runs.look(run)
         process = now.process(run)
-        if asked:
+        if again:
             process.kill_tree()
         elif process.is_here and not now.starting:
             console().print("Saving and stopping; again to end it at once.")
             process.ask_to_stop()
-        asked = True
+        else:
+            asked = False  # nobody to ask yet
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -173,12 +173,16 @@ def last_lines(run: RunFolder, count: int = 20) -> list[str]:
     return end.decode("utf-8", errors="replace").splitlines()[-count:]
 
 
-def find(name: str | Path, workspace: Path = Path()) -> RunFolder:
-    """The run at a path, or of that name below the workspace. Raises CallError where there is none."""
+def find(name: str | None, workspace: Path = Path()) -> RunFolder:
+    """The run at a path, or of that name below the workspace, or without a name the newest one. Raises CallError where there is none."""
+    if name is None:
+        if not (runs := below(workspace)):
+            raise CallError("there is no run here.", hint="`voxtune train` starts one; --workspace names another folder to look in.")
+        return runs[0]
     for path in (Path(name), workspace / name, workspace / OUTPUTS / name):
         if RunFolder(path).status.is_file():
             return RunFolder(path)
-    named = [run for run in below(workspace) if run.path.name == str(name)]
+    named = [run for run in below(workspace) if run.path.name == name]
     if len(named) == 1:
         return named[0]
     shown = ", ".join(str(run.path) for run in named or below(workspace)[:5])

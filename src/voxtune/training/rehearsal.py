@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,7 @@ import transformers
 
 from voxtune.evaluation.validation import score
 from voxtune.model import names, voxtral
-from voxtune.model.batches import Encoder
+from voxtune.model.batches import Encoder, Example
 from voxtune.model.prepared import PreparedClips
 from voxtune.settings import TrainSettings
 from voxtune.training import budget, opening
@@ -63,21 +64,28 @@ def _timed(settings: TrainSettings, place: names.ModelPlace, sides: dict[str, li
     optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=0.0)
     train = PreparedClips(sides["train"], encoder)
     pace = Pace()
+
+    def loss_of(examples: Sequence[Example]) -> torch.Tensor:
+        batch = {name: value.to(precision.device) for name, value in encoder.collate(examples).items()}
+        with torch.autocast(precision.device, dtype=torch.bfloat16, enabled=precision.autocast):
+            loss: torch.Tensor = model(**batch).loss
+        return loss
+
     for _ in range(1 + TIMED_STEPS):
         pace.begin()
         model.train()
         for start in islice(range(0, len(train), settings.batch_size), settings.gradient_accumulation_steps):
-            batch = {name: value.to(precision.device) for name, value in encoder.collate(train[start : start + settings.batch_size]).items()}
-            with torch.autocast(precision.device, dtype=torch.bfloat16, enabled=precision.autocast):
-                model(**batch).loss.backward()
+            loss_of(train[start : start + settings.batch_size]).backward()
         optimizer.step()
         optimizer.zero_grad()
         pace.step_done()
     some = sides["validation"][: settings.eval_batch_size]
-    prompts = PreparedClips(some, encoder, prompts_only=True)
+    labelled, prompts = PreparedClips(some, encoder), PreparedClips(some, encoder, prompts_only=True)
+    model.eval()
     began = time.monotonic()
+    with torch.inference_mode():
+        loss_of(labelled[:])
     score(model, encoder, some, prompts, precision, batch_size=settings.eval_batch_size)
-    # The loss on the same clips takes about a third of a training step on them; the texts take the rest.
     validation_s = (time.monotonic() - began) * len(sides["validation"]) / len(some)
     assert pace.step_s is not None, "there was a step"
     return pace.step_s, validation_s
