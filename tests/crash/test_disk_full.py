@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import disks
 from tests.support.clips import write_dataset
 from voxtune import files
 from voxtune.dataset import store, transcripts
@@ -23,27 +23,13 @@ STEPS = 50
 def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Small disks of a given size in bytes, empty each time."""
     place = tmp_path / "disk"
-    place.mkdir()
-    mounted = False
-
-    def unmount() -> None:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
     def make(size_bytes: int) -> Path:
-        nonlocal mounted
-        if mounted:
-            unmount()
-        # A tmpfs counts pages of 4 KiB, and takes a size of 0 for none at all.
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={max(4096, size_bytes)}", "tmpfs", str(place)], capture_output=True, text=True)
-        if done.returncode != 0:
-            assert not os.environ.get("CI"), done.stderr
-            pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
-        mounted = True
+        disks.mount(place, str(max(4096, size_bytes)))  # a size of 0 would be none at all
         return place
 
     yield make
-    if mounted:
-        unmount()
+    disks.unmount(place)
 
 
 def _tree(folder: Path) -> dict[str, str]:
@@ -76,7 +62,7 @@ def _sweep(disk: Callable[[int], Path], before: Callable[[Path], None], need_byt
             assert {name: now.get(name) for name in kept} == kept, f"changed with {room} bytes of room"
             assert set(now) == set(kept), f"left half a file with {room} bytes of room"
             ballast.unlink()
-            subprocess.run(["mount", "-o", f"remount,size={16 * need_bytes + (1 << 20)}", str(place)], check=True)
+            disks.grow(place, str(16 * need_bytes + (1 << 20)))
             work(place)
         whole(place)
     assert STEPS / 5 < full < STEPS, f"the disk was full {full} times"

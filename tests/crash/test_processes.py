@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support.command import Command
+from tests.support.waiting import until
 from voxtune.training import checkpoints
 from voxtune.workspace import RunFolder
 
@@ -46,13 +46,6 @@ def _status(run: Path) -> dict[str, Any]:
     return value
 
 
-def _until(true: Callable[[], bool], timeout_s: float = 90) -> None:
-    until = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.05)
-
-
 def _steps(run: Path) -> int:
     return (run / "events.jsonl").read_text().count('"loss"') if (run / "events.jsonl").is_file() else 0
 
@@ -77,7 +70,7 @@ def _group(pid: int) -> int | None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_saves_and_leaves_nothing_running(voxtune: Command, tmp_path: Path, data: Path, how: signal.Signals) -> None:
     process = voxtune.start("train", "--data", data, *QUICK, "--output", "run")
-    _until(lambda: _steps(tmp_path / "run") >= 2)
+    until(lambda: _steps(tmp_path / "run") >= 2)
     pid = _status(tmp_path / "run")["pid"]
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
@@ -89,12 +82,12 @@ def test_asked_to_stop_it_saves_and_leaves_nothing_running(voxtune: Command, tmp
     newest = max(checkpoints.found(tmp_path / "run" / "checkpoints").items())
     assert newest[0] == now["step"]
     assert checkpoints.flaw(newest[1]) == ""
-    _until(lambda: _gone(pid), timeout_s=10)
+    until(lambda: _gone(pid), timeout_s=10)
 
 
 def test_a_second_interrupt_ends_it_at_once(voxtune: Command, tmp_path: Path, data: Path) -> None:
     process = voxtune.start("train", "--data", data, *QUICK, "--output", "run")
-    _until(lambda: _steps(tmp_path / "run") >= 1)
+    until(lambda: _steps(tmp_path / "run") >= 1)
     pid = _status(tmp_path / "run")["pid"]
     os.kill(pid, signal.SIGSTOP)  # it cannot answer the first
     process.send_signal(signal.SIGINT)
@@ -106,21 +99,21 @@ def test_a_second_interrupt_ends_it_at_once(voxtune: Command, tmp_path: Path, da
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1, err
     assert "without a word" in err
-    _until(lambda: _gone(pid), timeout_s=10)
+    until(lambda: _gone(pid), timeout_s=10)
     assert _status(tmp_path / "run")["state"] == "failed"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
 def test_the_run_goes_on_when_the_one_who_watches_is_gone(voxtune: Command, tmp_path: Path, data: Path, how: signal.Signals) -> None:
     process = voxtune.start("train", "--data", data, *SHORT, "--output", "run")
-    _until(lambda: (tmp_path / "run" / "events.jsonl").is_file())
+    until(lambda: (tmp_path / "run" / "events.jsonl").is_file())
     process.send_signal(how)
     process.communicate(timeout=30)
     assert voxtune("runs", "show", "run", "--json").json["state"] in ("queued", "running", "finished")
-    _until(lambda: _status(tmp_path / "run")["state"] not in ("queued", "running"))
+    until(lambda: _status(tmp_path / "run")["state"] not in ("queued", "running"))
     assert _status(tmp_path / "run")["state"] == "finished"
     assert (tmp_path / "run" / "model" / "adapter_model.safetensors").is_file()
-    _until(lambda: _gone(_status(tmp_path / "run")["pid"]), timeout_s=10)
+    until(lambda: _gone(_status(tmp_path / "run")["pid"]), timeout_s=10)
 
 
 def test_a_talkative_process_outlives_its_starter(tmp_path: Path) -> None:
@@ -131,16 +124,16 @@ def test_a_talkative_process_outlives_its_starter(tmp_path: Path) -> None:
         f"process.start_apart('tests.support.chatter', ['20000'], log=Path({str(log)!r}), environment=os.environ); time.sleep(60)"
     )
     starter = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    _until(lambda: log.is_file() and log.read_text().count("\n") >= 10)
+    until(lambda: log.is_file() and log.read_text().count("\n") >= 10)
     starter.kill()
     starter.wait()
-    _until(lambda: log.read_text().endswith(f"line 19999 {'x' * 60}\n"))
+    until(lambda: log.read_text().endswith(f"line 19999 {'x' * 60}\n"))
     assert log.read_text().count("\n") == 20_000
 
 
 def test_a_killed_process_is_told_with_its_last_lines_and_resumed(voxtune: Command, tmp_path: Path, data: Path) -> None:
     process = voxtune.start("train", "--data", data, *QUICK, "--output", "run")
-    _until(lambda: bool(checkpoints.found(tmp_path / "run" / "checkpoints")))
+    until(lambda: bool(checkpoints.found(tmp_path / "run" / "checkpoints")))
     os.killpg(_status(tmp_path / "run")["pid"], signal.SIGKILL)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -172,14 +165,14 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_run(voxtune: Command,
 def test_runs_of_one_device_take_turns(voxtune: Command, tmp_path: Path, data: Path) -> None:
     first = voxtune("train", "--data", data, *QUICK, "--output", "first", "--detach", "--json")
     assert first.json["state"] in ("queued", "running")
-    _until(lambda: _steps(tmp_path / "first") >= 1)
+    until(lambda: _steps(tmp_path / "first") >= 1)
     second = voxtune.start("train", "--data", data, *SHORT, "--output", "second")
-    _until(lambda: (tmp_path / "second").is_dir() and _status(tmp_path / "second")["waits_for"] != "")
+    until(lambda: (tmp_path / "second").is_dir() and _status(tmp_path / "second")["waits_for"] != "")
     assert _status(tmp_path / "second")["state"] == "queued"
     assert Path(_status(tmp_path / "second")["waits_for"]) == tmp_path / "first"
     third = voxtune("train", "--data", data, *SHORT, "--output", "third", "--detach")
     assert third.code == 0
-    _until(lambda: _status(tmp_path / "third")["waits_for"] != "")
+    until(lambda: _status(tmp_path / "third")["waits_for"] != "")
     assert voxtune("runs", "stop", "third", "--json").json["state"] == "stopped"  # in line, it has nothing to save
     assert "first" in voxtune("runs", "list").err
     done = voxtune("runs", "stop", "first", "--json")
@@ -237,7 +230,7 @@ def test_killed_and_resumed_by_the_command_line_it_ends_with_the_same_bits(tmp_p
     one_thread = Command(folder=voxtune.folder, environment={**voxtune.environment, "OMP_NUM_THREADS": "1"})
     assert one_thread(*words, "undisturbed").code == 0
     process = one_thread.start(*words, "killed")
-    _until(lambda: bool(checkpoints.found(tmp_path / "killed" / "checkpoints")))
+    until(lambda: bool(checkpoints.found(tmp_path / "killed" / "checkpoints")))
     os.killpg(_status(tmp_path / "killed")["pid"], signal.SIGKILL)
     process.communicate(timeout=30)
     done = one_thread("runs", "resume", "killed", "--json")
@@ -282,19 +275,19 @@ def test_a_stop_before_the_first_step_is_answered_at_once(voxtune: Command, tmp_
 
 def test_a_run_that_does_not_stop_is_ended(voxtune: Command, tmp_path: Path, data: Path) -> None:
     voxtune("train", "--data", data, *QUICK, "--output", "run", "--detach")
-    _until(lambda: _steps(tmp_path / "run") >= 1)
+    until(lambda: _steps(tmp_path / "run") >= 1)
     pid = _status(tmp_path / "run")["pid"]
     os.kill(pid, signal.SIGSTOP)
     done = voxtune("runs", "stop", "run", "--grace", 1, "--json")
     assert done.json["state"] == "failed"
-    _until(lambda: _gone(pid), timeout_s=10)
+    until(lambda: _gone(pid), timeout_s=10)
 
 
 def test_the_token_stays_where_it_is(voxtune: Command, tmp_path: Path, data: Path) -> None:
     """A run on a local model neither gets the token nor writes it; its command line holds none in any case."""
     secret = Command(folder=voxtune.folder, environment={**voxtune.environment, "HF_TOKEN": "hf_thisIsASentinelOfATokenXYZ"})
     secret("train", "--data", data, *QUICK, "--output", "run", "--detach")
-    _until(lambda: _steps(tmp_path / "run") >= 1)
+    until(lambda: _steps(tmp_path / "run") >= 1)
     worker = psutil.Process(_status(tmp_path / "run")["pid"])
     assert "sentinel" not in json.dumps([worker.environ(), worker.cmdline()]).lower()
     voxtune("runs", "stop", "run")

@@ -39,21 +39,24 @@ class Moment:
         self._report.write_text(str(self.count))
 
 
+def around(moment: Moment, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same call with a moment before and one after it."""
+
+    @functools.wraps(call)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        moment.passes()
+        result = call(*args, **kwargs)
+        moment.passes()
+        return result
+
+    return wrapped
+
+
 @contextlib.contextmanager
 def at_system_calls(moment: Moment) -> Iterator[None]:
     """A moment before and after each call that changes the disk, and half-way through what is written through a stream."""
     before = {name: getattr(os, name) for name in SYSTEM_CALLS}
     before_stream = os.fdopen
-
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            moment.passes()
-            result = call(*args, **kwargs)
-            moment.passes()
-            return result
-
-        return wrapped
 
     def half_written(*args: Any, **kwargs: Any) -> Any:
         stream = before_stream(*args, **kwargs)
@@ -80,7 +83,7 @@ def at_system_calls(moment: Moment) -> Iterator[None]:
 
     try:
         for name, call in before.items():
-            setattr(os, name, counted(call))
+            setattr(os, name, around(moment, call))
         os.fdopen = half_written  # type: ignore[assignment]
         yield
     finally:
@@ -142,23 +145,13 @@ def _train(run: Path, where: str, die_at: int | None, report: Path, environment:
 
         return wrapped
 
-    def around(call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            moment.passes()
-            result = call(*args, **kwargs)
-            moment.passes()
-            return result
-
-        return wrapped
-
     match where:
         case "step" | "stop":
-            VoxtralTrainer.training_step = around(VoxtralTrainer.training_step)  # type: ignore[method-assign]
+            VoxtralTrainer.training_step = around(moment, VoxtralTrainer.training_step)  # type: ignore[method-assign]
         case "validation":
             from transformers import VoxtralForConditionalGeneration
 
-            VoxtralForConditionalGeneration.generate = around(VoxtralForConditionalGeneration.generate)
+            VoxtralForConditionalGeneration.generate = around(moment, VoxtralForConditionalGeneration.generate)
         case "save":
             checkpoints.write = inside(checkpoints.write)
         case "prune":

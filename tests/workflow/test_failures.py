@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import resource
 import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,9 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tests.support import disks
 from tests.support.command import Command
+from tests.support.waiting import until
 from voxtune.model.names import tiny_folder
 from voxtune.training import checkpoints
 from voxtune.training.failures import CODES
@@ -35,13 +34,6 @@ def _failed(run: Path) -> dict[str, Any]:
     last = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()][-1]
     assert (last["event"], last["code"]) == ("error", now["code"])
     return now
-
-
-def _until(true: Callable[[], bool], timeout_s: float = 90) -> None:
-    until = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.02)
 
 
 def _losses(run: Path) -> int:
@@ -78,7 +70,7 @@ def test_a_loss_that_explodes_ends_the_run_early(voxtune: Command, tmp_path: Pat
 def test_too_little_memory_suggests_settings_that_fit(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:
     words = ("--epochs", 30, "--batch-size", 8, "--gradient-accumulation-steps", 1, "--logging-steps", 1, "--no-trackio", "--eval-steps", 100)
     process = voxtune.start("train", "--data", demo_part(20), "--model", "tiny", *words, "--output", "run")
-    _until(lambda: _losses(tmp_path / "run") >= 1)
+    until(lambda: _losses(tmp_path / "run") >= 1)
     worker = psutil.Process(json.loads((tmp_path / "run" / "status.json").read_text())["pid"])
     held = worker.memory_info().vms
     worker.rlimit(resource.RLIMIT_AS, (held - (256 << 20), held))  # what it gives back, it does not get again
@@ -185,49 +177,33 @@ def test_a_setting_that_does_not_fit_the_model_is_a_wrong_call(voxtune: Command,
     assert _failed(tmp_path / "run")["code"] == "settings"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A disk of a size such as 3M."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def make(size: str) -> Path:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, text=True)
-        if done.returncode != 0:
-            assert not os.environ.get("CI"), done.stderr
-            pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
-        return place
-
-    yield make
-    subprocess.run(["umount", "--lazy", str(place)], check=False)
-
-
-def test_room_for_two_checkpoints_is_seen_to_before_the_first_step(
-    voxtune: Command, small_disk: Callable[[str], Path], demo_part: Callable[[int], Path]
-) -> None:
-    run = small_disk("3M") / "run"
-    error = voxtune.refused("train", "--data", demo_part(10), "--model", "tiny", *QUICK, "--output", run, code=1)
-    assert "the disk is full" in error
-    now = _failed(run)
+def test_room_for_two_checkpoints_is_seen_to_before_the_first_step(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:
+    with disks.small(tmp_path / "disk", "3M") as disk:
+        run = disk / "run"
+        error = voxtune.refused("train", "--data", demo_part(10), "--model", "tiny", *QUICK, "--output", run, code=1)
+        assert "the disk is full" in error
+        now = _failed(run)
+        assert _losses(run) == 0
     assert (now["code"], now["step"]) == ("disk_full", 0)
-    assert _losses(run) == 0
 
 
-def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(voxtune: Command, small_disk: Callable[[str], Path], demo_part: Callable[[int], Path]) -> None:
-    disk = small_disk("60M")
-    run = disk / "run"
-    process = voxtune.start("train", "--data", demo_part(10), "--model", "tiny", *QUICK, "--output", run)
-    _until(lambda: bool(checkpoints.found(run / "checkpoints")))
-    (disk / "ballast").write_bytes(bytes(psutil.disk_usage(str(disk)).free - 200_000))
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
-    assert "the disk is full" in err
-    assert _failed(run)["code"] == "disk_full"
-    assert [checkpoints.flaw(path) for path in checkpoints.found(run / "checkpoints").values()] in ([""], ["", ""])
-    (disk / "ballast").unlink()
-    done = voxtune("train", "--resume", "--output", run, "--epochs", 3, "--json")
-    assert done.code == 0, done.err
-    assert done.json["state"] == "finished"
+def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:
+    with disks.small(tmp_path / "disk", "60M") as disk:
+        run = disk / "run"
+        process = voxtune.start("train", "--data", demo_part(10), "--model", "tiny", *QUICK, "--output", run)
+        until(lambda: bool(checkpoints.found(run / "checkpoints")))
+        (disk / "ballast").write_bytes(bytes(psutil.disk_usage(str(disk)).free - 200_000))
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 1, err
+        assert "the disk is full" in err
+        assert _failed(run)["code"] == "disk_full"
+        found = checkpoints.found(run / "checkpoints")
+        assert found
+        assert [checkpoints.flaw(path) for path in found.values()] == [""] * len(found)
+        (disk / "ballast").unlink()
+        done = voxtune("train", "--resume", "--output", run, "--epochs", 3, "--json")
+        assert done.code == 0, done.err
+        assert done.json["state"] == "finished"
 
 
 def test_a_run_whose_own_records_are_damaged_says_which(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support import disks
 from tests.support.command import Command
 from tests.workflow.conftest import Trained
 
@@ -89,24 +88,12 @@ def test_a_resumed_run_goes_on_under_its_name_in_trackio(voxtune: Command, tmp_p
     assert len(trained) == json.loads((tmp_path / "run" / "status.json").read_text())["total_steps"]
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with no room left on it."""
-    place = tmp_path / "full"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, text=True)
-    if done.returncode != 0:
-        assert not os.environ.get("CI"), done.stderr
-        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
-    (place / "ballast").write_bytes(bytes(220 << 10))
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def test_a_full_trackio_disk_stops_no_run(voxtune: Command, full_disk: Path, demo_part: Callable[[int], Path]) -> None:
-    voxtune.environment["TRACKIO_DIR"] = str(full_disk / "trackio")
+def test_a_full_trackio_disk_stops_no_run(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:
     words = ("--model", "tiny", "--batch-size", 2, "--train-tower-layers", 1, "--logging-steps", 1, "--epochs", 1)
-    done = voxtune("train", "--data", demo_part(10), *words, "--output", "run", "--json")
+    with disks.small(tmp_path / "full", "256k") as disk:
+        (disk / "ballast").write_bytes(bytes(220 << 10))
+        voxtune.environment["TRACKIO_DIR"] = str(disk / "trackio")
+        done = voxtune("train", "--data", demo_part(10), *words, "--output", "run", "--json")
     assert done.code == 0, done.err
     assert done.json["state"] == "finished"
 
