@@ -37,6 +37,8 @@ def rehearse(settings: TrainSettings) -> dict[str, Any]:
     total_steps = math.ceil(settings.epochs * steps_an_epoch)
     validations = 1 + validations_left(step=0, total_steps=total_steps, eval_steps=settings.eval_steps, epoch=0.0, epochs=settings.epochs)
     step_s, validation_s = _timed(settings, place, sides)
+    # The last step of an epoch has what is left of the clips.
+    filled = len(sides["train"]) / (steps_an_epoch * settings.batch_size * settings.gradient_accumulation_steps)
     return {
         "clips": {side: len(of) for side, of in sides.items()},
         "total_steps": total_steps,
@@ -47,7 +49,7 @@ def rehearse(settings: TrainSettings) -> dict[str, Any]:
         "time": {
             "step_s": round(step_s, 3),
             "validation_s": round(validation_s, 3),
-            "total_s": round(total_steps * step_s + validations * validation_s, 1),
+            "total_s": round(total_steps * filled * step_s + validations * validation_s, 1),
         },
     }
 
