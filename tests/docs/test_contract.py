@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 FLAGS = {
     "demo": "--keep --seed --json",
     "languages": "--json",
+    "phrases": "--count --source --offline --seed --json",
     "dataset import": "--transcripts --output --language --seed --speakers-apart --json",
     "dataset check": "--json",
     "dataset preview": "--model --count --language --json",

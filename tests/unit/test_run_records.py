@@ -140,6 +140,7 @@ def test_time_left_comes_from_what_was_timed(monkeypatch: pytest.MonkeyPatch) ->
         (ModelError("gated", hint="ask", code="gated"), "gated"),
         (CallError("no", hint="say yes"), "call"),
         (ModuleNotFoundError("No module named 'peft'", name="peft"), "versions"),
+        (ImportError("cannot import name 'VoxtralProcessor' from 'transformers'", name="transformers"), "versions"),
         (PermissionError(13, "Permission denied"), "unexpected"),
         (ZeroDivisionError("division by zero"), "unexpected"),
         (None, "unexpected"),

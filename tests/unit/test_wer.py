@@ -53,6 +53,7 @@ def test_the_way_a_keyboard_encodes_letters_makes_no_error(language: str | None,
         ("de", "Straße\u00ad - 'so'", "straße so"),
         ("en", "It's twenty-five minutes, isn't it?", "it is 25 minutes is not it"),
         (None, "One\u200b two", "one two"),
+        *(("uk", f"Свіжа м{apostrophe}ята!", "свіжа м'ята") for apostrophe in "'’ʼ‘"),
     ],
 )
 def test_normalising_keeps_letters_and_their_marks(language: str | None, text: str, expected: str) -> None:

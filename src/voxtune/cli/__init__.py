@@ -18,6 +18,7 @@ from voxtune.errors import MissingDependencyError, VoxtuneError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("voxtune.cli.demo:demo", "The whole journey on the shipped tiny model and demo voice."),
     "languages": ("voxtune.cli.languages:languages", "The languages, and what Voxtral knows of each."),
+    "phrases": ("voxtune.cli.phrases:phrases", "Sentences to read aloud, chosen for the sounds of a language."),
     "dataset": ("voxtune.cli.dataset:dataset", "Import, check, preview and export recordings with transcripts."),
     "train": ("voxtune.cli.train:train", "Fine-tune Voxtral on a dataset."),
     "runs": ("voxtune.cli.runs:runs", "Training runs: list, show, logs, stop, resume."),

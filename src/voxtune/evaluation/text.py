@@ -27,9 +27,14 @@ def _without_invisible(text: str) -> str:
 
 
 def _without_punctuation(text: str) -> str:
-    """Apostrophes inside words stay; marks (category M) are letters' own and stay."""
-    spaced = "".join(" " if unicodedata.category(character)[0] in "PS" and character not in "'’" else character for character in text)
-    return re.sub(r"(?<!\w)'|'(?!\w)", " ", spaced.replace("’", "'"))
+    """Apostrophes inside words stay, however they are typed; marks (category M) are letters' own and stay."""
+    typed = text.translate(_APOSTROPHES)
+    spaced = "".join(" " if unicodedata.category(character)[0] in "PS" and character != "'" else character for character in typed)
+    return re.sub(r"(?<!\w)'|'(?!\w)", " ", spaced)
+
+
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
+"""The one of Ukrainian keyboards (U+02BC) counts as a letter in Unicode."""
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 from huggingface_hub import get_token, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -19,7 +19,7 @@ def assure_reachable(place: ModelPlace) -> None:
         return
     try:
         hf_hub_download(place.source, "config.json")
-    except (HfHubHTTPError, EntryNotFoundError, httpx.TransportError, OSError) as error:
+    except (HfHubHTTPError, EntryNotFoundError, httpx2.TransportError, OSError) as error:
         raise explain(place, "configuration", error) from None
 
 
@@ -45,7 +45,7 @@ def explain(place: ModelPlace, what: str, error: Exception) -> ModelError:
         hint = f"Unset HF_HUB_OFFLINE and try again. {elsewhere}"
         return ModelError(f"{place.name} is not in the cache of this machine, and the Hub is switched off (HF_HUB_OFFLINE).", hint=hint, code="no_network")
     answered = any(isinstance(each, HfHubHTTPError) for each in chain)
-    if any(isinstance(each, httpx.TransportError | ConnectionError) for each in chain) or (not answered and "internet connection" in str(error)):
+    if any(isinstance(each, httpx2.TransportError | ConnectionError) for each in chain) or (not answered and "internet connection" in str(error)):
         return ModelError(
             f"{place.name} is not in the cache of this machine, and the Hub cannot be reached.", hint=f"Check the network. {elsewhere}", code="no_network"
         )

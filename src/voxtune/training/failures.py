@@ -69,8 +69,9 @@ def tell(error: BaseException | None, smaller: SmallerSettings, *, place: RunFol
         return Failure(code=error.code if error.code in CODES else "call", message=error.message, hint=error.hint)
     if (device := out_of_memory(error)) is not None:
         return lack_of_memory(device, smaller())
-    if isinstance(error, ModuleNotFoundError):
-        return tell(MissingDependencyError(f"{error.name} is not installed.", hint="pip install 'voxtune[train]'"), smaller, place=place)
+    if isinstance(error, ImportError):
+        told = f"{error.name} is not installed." if isinstance(error, ModuleNotFoundError) else f"{error.name or 'a package'} does not fit: {error}"
+        return tell(MissingDependencyError(told, hint="pip install 'voxtune[train]'; `voxtune doctor` lists what is there."), smaller, place=place)
     if isinstance(error, OSError):
         return Failure(code="unexpected", message=str(error), hint=f"Check disk and permissions, then go on with --resume --output {place.shell}.")
     told = "the run ended unexpectedly" if error is None else f"{type(error).__name__}: {error}"
