@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +89,25 @@ def test_a_resumed_run_goes_on_under_its_name_in_trackio(voxtune: Command, tmp_p
     trained = [step for _, step, metrics in rows if "loss" in json.loads(metrics)]
     assert trained == list(range(1, len(trained) + 1))
     assert len(trained) == json.loads((tmp_path / "run" / "status.json").read_text())["total_steps"]
+
+
+def test_steps_done_again_stand_in_trackio_once(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from voxtune.settings import TrainSettings; from voxtune.training.events import Events\n"
+        "from voxtune.workspace import RunFolder; import sys\n"
+        "events = Events(RunFolder(Path('run')), TrainSettings(data='d'))\n"
+        "[events.metrics({'step': int(step), 'loss': 1.0}) for step in sys.argv[1:]]\n"
+        "events.metrics({'step': 2, 'eval_wer': 0.5}); events.close()"
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "clips.jsonl").write_text("")
+    for steps in ("123", "234"):
+        subprocess.run([sys.executable, "-c", code, *steps], cwd=tmp_path, env={**os.environ, "TRACKIO_DIR": str(tmp_path / "trackio")}, check=True)
+    (database,) = (tmp_path / "trackio").rglob("*voxtune*.db")
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("select step, metrics from metrics order by id").fetchall()
+    assert [step for step, metrics in rows if "loss" in json.loads(metrics)] == [1, 2, 3, 4]
+    assert len(rows) == 5
 
 
 def test_a_full_trackio_disk_stops_no_run(voxtune: Command, tmp_path: Path, demo_part: Callable[[int], Path]) -> None:

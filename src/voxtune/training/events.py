@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class Events:
     def __init__(self, run: RunFolder, settings: TrainSettings) -> None:
         self._file = run.events
         self._tracking = Tracking(run, settings) if settings.trackio else None
+        # Steps that a resumed run does again come out the same, and are in Trackio already.
+        self._tracked = {_kind(event) for event in read(run.events)[0] if event.get("event") == "metrics"}
 
     def stage(self, name: str, **more: Any) -> None:
         """A stage began."""
@@ -33,7 +35,8 @@ class Events:
     def metrics(self, values: dict[str, float]) -> None:
         """Figures of one step; those of training carry `step` and `loss`, those of validation `eval_loss` and `eval_wer`."""
         self.say("metrics", **values)
-        if self._tracking is not None:
+        if self._tracking is not None and (kind := _kind(values)) not in self._tracked:
+            self._tracked.add(kind)
             self._tracking.log(values)
 
     def failure(self, failure: Failure) -> None:
@@ -44,6 +47,11 @@ class Events:
         """Let those who keep events write what they still hold."""
         if self._tracking is not None:
             self._tracking.close()
+
+
+def _kind(metrics: Mapping[str, Any]) -> tuple[int, bool]:
+    """Of which step figures are, and whether of a validation."""
+    return int(metrics.get("step", 0)), "eval_wer" in metrics
 
 
 def read(file: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -75,5 +83,5 @@ def surviving_metrics(file: Path) -> list[dict[str, Any]]:
             since = int(event.get("step", 0))
             kept = {key: value for key, value in kept.items() if key[0] <= since}
         if event.get("event") == "metrics" and isinstance(event.get("step"), int):
-            kept[event["step"], "eval_wer" in event] = event
+            kept[_kind(event)] = event
     return [kept[key] for key in sorted(kept)]
