@@ -26,7 +26,7 @@ def wer_of() -> object:
 
     def measure(folder: Path, count: int) -> float:
         clips = transcripts.pair(transcripts.find_audio([folder]), folder / "metadata.csv")[:count]
-        return validation.score(model, encoder, clips, PreparedClips(clips, encoder, prompts_only=True), precision, batch_size=10).wer
+        return validation.score(model, encoder, clips, PreparedClips(clips, encoder).prompts, precision, batch_size=10).wer
 
     return measure
 

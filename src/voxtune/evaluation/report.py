@@ -38,7 +38,7 @@ def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None
     base_place, tuned_place = names.find(settings.model), names.find(str(run.path))
     precision = voxtral.choose_precision(settings.precision)
     encoder = Encoder(voxtral.load_processor(tuned_place))
-    prompts = PreparedClips(clips, encoder, prompts_only=True)
+    prompts = PreparedClips(clips, encoder).prompts
     model: Any = voxtral.load_base(base_place, precision, in_4bit=settings.load_in_4bit)
     base_logits = _first_logits(model, encoder, prompts[0], precision)
     texts: dict[str, list[str]] = {}

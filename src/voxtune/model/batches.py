@@ -14,7 +14,7 @@ Shape letters: b clips, n chunks of 30 s, l tokens, f = 128 mel bins, t = 3,000 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ class Example:
     def prompt_ids(self) -> list[int]:
         """The tokens before the transcript."""
         return [token for token, label in zip(self.input_ids, self.labels, strict=True) if label == IGNORED]
+
+    @property
+    def prompt(self) -> Example:
+        """The same clip without its transcript."""
+        return replace(self, input_ids=self.prompt_ids, labels=[IGNORED] * len(self.prompt_ids))
 
     @property
     def loss_ids(self) -> list[int]:

@@ -17,12 +17,11 @@ DEFAULT_BUDGET_BYTES = 2 << 30
 
 
 class PreparedClips(Dataset[Example], Sequence[Example]):
-    """The examples of some clips: with transcripts to train on, or prompts alone to transcribe."""
+    """The examples of some clips."""
 
-    def __init__(self, clips: Sequence[Clip], encoder: Encoder, *, prompts_only: bool = False, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+    def __init__(self, clips: Sequence[Clip], encoder: Encoder, *, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self.clips = clips
         self._encoder = encoder
-        self._prompts_only = prompts_only
         self._left_bytes = budget_bytes
         self._kept: dict[int, Example] = {}
 
@@ -43,9 +42,30 @@ class PreparedClips(Dataset[Example], Sequence[Example]):
             return self._kept[place]
         clip = self.clips[place]
         wave = audio.read(clip.path, start_s=clip.start_s, end_s=clip.end_s)
-        example = replace(self._encoder.example(wave, language=clip.language, text=None if self._prompts_only else clip.text), number=place)
+        example = replace(self._encoder.example(wave, language=clip.language, text=clip.text), number=place)
         size_bytes = example.features.nbytes
         if size_bytes <= self._left_bytes:
             self._left_bytes -= size_bytes
             self._kept[place] = example
         return example
+
+    @property
+    def prompts(self) -> Sequence[Example]:
+        """The same clips without their transcripts, to be transcribed; their features are shared."""
+        return _Prompts(self)
+
+
+class _Prompts(Sequence[Example]):
+    def __init__(self, clips: PreparedClips) -> None:
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Example]: ...
+    def __getitem__(self, place: int | slice) -> Example | list[Example]:
+        found = self._clips[place]
+        return [each.prompt for each in found] if isinstance(found, list) else found.prompt

@@ -82,12 +82,12 @@ def _timed(settings: TrainSettings, place: names.ModelPlace, sides: dict[str, li
         optimizer.zero_grad()
         pace.step_done()
     some = sides["validation"][: settings.eval_batch_size]
-    labelled, prompts = PreparedClips(some, encoder), PreparedClips(some, encoder, prompts_only=True)
+    validation = PreparedClips(some, encoder)
     model.eval()
     began = time.monotonic()
     with torch.inference_mode():
-        loss_of(labelled[:])
-    score(model, encoder, some, prompts, precision, batch_size=settings.eval_batch_size)
+        loss_of(validation[:])
+    score(model, encoder, some, validation.prompts, precision, batch_size=settings.eval_batch_size)
     validation_s = (time.monotonic() - began) * len(sides["validation"]) / len(some)
     assert pace.step_s is not None, "there was a step"
     return pace.step_s, validation_s

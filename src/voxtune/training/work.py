@@ -108,18 +108,18 @@ def _train(
     newest = _newest(run, events)
     _assure_room(run, need)
     sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation")}
-    prompts = PreparedClips(sides["validation"], encoder, prompts_only=True)
+    validation = PreparedClips(sides["validation"], encoder)
 
     def validate(current: nn.Module) -> Scores:
         batch_size = settings.eval_batch_size
-        return score(current, encoder, sides["validation"], prompts, precision, batch_size=batch_size, progress=lambda _: stop.check())
+        return score(current, encoder, sides["validation"], validation.prompts, precision, batch_size=batch_size, progress=lambda _: stop.check())
 
     trainer = VoxtralTrainer(
         model,
         arguments(settings, precision, learning_rate=learning_rate, folder=run.checkpoints, fresh=newest is None),
         encoder,
         train=PreparedClips(sides["train"], encoder),
-        validation=PreparedClips(sides["validation"], encoder),
+        validation=validation,
         validate=validate,
         settings=settings,
         run=run,
