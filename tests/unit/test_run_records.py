@@ -231,6 +231,17 @@ def _group(pid: int) -> int | None:
         return None
 
 
+def test_a_machine_that_changed_its_name_still_knows_its_runs(tmp_path: Path) -> None:
+    mark = str(tmp_path)
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, process.RUN_VARIABLE: mark}, start_new_session=True)
+    found = process.Process(pid=child.pid, started_at=0.0, host="its name of yesterday", run=mark)
+    assert found.is_here
+    assert found.is_alive
+    found.kill_tree()
+    child.wait(10)
+    assert not found.is_here
+
+
 def test_a_run_of_another_machine_is_dead_when_it_said_nothing_for_long(tmp_path: Path) -> None:
     _make_run(tmp_path / "run")
     run = RunFolder(tmp_path / "run")

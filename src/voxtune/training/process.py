@@ -36,8 +36,13 @@ class Process:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is of this machine, so that we can tell if it lives."""
-        return self.host == socket.gethostname()
+        """Whether it is of this machine, so that we can tell if it lives; machines change their names, and a run's mark tells it then."""
+        if self.host == socket.gethostname():
+            return True
+        try:
+            return self._is_marked(psutil.Process(self.pid))
+        except psutil.NoSuchProcess:
+            return False
 
     @property
     def is_alive(self) -> bool:
