@@ -8,6 +8,7 @@ import pytest
 
 from voxtune.dataset import clips
 from voxtune.errors import CallError, DatasetError
+from voxtune.phrases.cleaning import sentence_key
 
 
 @pytest.mark.parametrize("audio_key", ["audio_path", "audio", "audio_filepath", "file_name"])
@@ -81,4 +82,4 @@ def test_a_file_that_is_not_text_or_not_there_is_a_wrong_call(tmp_path: Path) ->
     ],
 )
 def test_the_same_sentence_is_known_by_its_letters(one: str, other: str, same: bool) -> None:
-    assert (clips.sentence_key(one) == clips.sentence_key(other)) is same
+    assert (sentence_key(one) == sentence_key(other)) is same

@@ -22,7 +22,7 @@ ALLOWED = set(" .,!?'’-–¿¡;।؟،")
 def test_a_pack_is_whole_clean_and_of_its_language(language: str) -> None:
     sentences = pack.sentences(language)
     assert len(sentences) >= 120
-    assert len({cleaning.key(sentence) for sentence in sentences}) == len(sentences)
+    assert len({cleaning.sentence_key(sentence) for sentence in sentences}) == len(sentences)
     starts = [" ".join(sentence.casefold().split()[:3]) for sentence in sentences]
     assert len(set(starts)) >= 0.95 * len(starts)
     text = "".join(sentences)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from voxtune.dataset.clips import Clip, sentence_key
+from voxtune.dataset.clips import Clip
 from voxtune.dataset.split import counts, split_by_sentence
 from voxtune.errors import DatasetError
+from voxtune.phrases.cleaning import sentence_key
 
 
 def _clips(texts: list[str]) -> list[Clip]:

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from voxtune import audio
-from voxtune.dataset.clips import BadLine, Clip, sentence_key
+from voxtune.dataset.clips import BadLine, Clip
 from voxtune.errors import AudioError
+from voxtune.phrases.cleaning import sentence_key
 
 Code = Literal[
     "missing",

@@ -57,13 +57,6 @@ def clean_text(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def sentence_key(text: str) -> str:
-    """What makes two transcripts the same sentence: letters, their marks and digits alone, case-folded, so that "Yes!" is "yes"."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    spoken = "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
-    return " ".join(spoken.split()) or " ".join(folded.split())
-
-
 def read_lines(file: Path) -> tuple[list[Clip], list[BadLine]]:
     """Every clip of a JSONL file, and every line that is none. Raises CallError if the file cannot be read as text."""
     clips: list[Clip] = []

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from voxtune.dataset.clips import Clip, Split, sentence_key
+from voxtune.dataset.clips import Clip, Split
 from voxtune.errors import DatasetError
+from voxtune.phrases.cleaning import sentence_key
 
 TEST_SHARE, VALIDATION_SHARE = 0.12, 0.08
 """A fifth is held out in all. Few clips make a wide interval, so the test gets the larger part."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from voxtune.errors import CallError, DatasetError, VoxtuneError
 from voxtune.files import read_text
 from voxtune.languages import LANGUAGES, check_code
-from voxtune.phrases import coverage, granary, pack, practice
+from voxtune.phrases import cleaning, coverage, granary, pack, practice
 from voxtune.phrases.phrase import Phrase, PhraseList, Source
 
 MAX_LINE_CHARACTERS = 300
@@ -73,7 +73,7 @@ def own_lines(text: str, *, name: str) -> list[tuple[int, str]]:
     """(line number, sentence) of a text with one sentence a line, without blank lines and repetitions. Raises DatasetError."""
     found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        sentence = " ".join(unicodedata.normalize("NFC", line).split())
+        sentence = cleaning.one_line(line)
         if len(sentence) > MAX_LINE_CHARACTERS:
             told = f"{len(sentence)} characters are too many to read in one breath."
             raise DatasetError(told, file=name, line=number, hint=f"Break it into lines of at most {MAX_LINE_CHARACTERS}.")

@@ -28,8 +28,7 @@ _CREDITS = re.compile(
 
 def sentences(line: str, language: str) -> Iterator[str]:
     """The readable sentences in a line of any length; none where there is music, a loop, a credit or another script."""
-    text = " ".join(unicodedata.normalize("NFC", line).split())
-    for piece in _SENTENCE_END.split(text):
+    for piece in _SENTENCE_END.split(one_line(line)):
         sentence = piece.strip(" -–")
         if is_readable(sentence, language):
             yield sentence
@@ -63,6 +62,13 @@ def _loops(words: list[str]) -> bool:
     return len(set(words)) < 0.7 * len(words) or any(one == other for one, other in pairwise(words))
 
 
-def key(sentence: str) -> str:
-    """The same for sentences that sound the same: letters and digits, case-folded."""
-    return "".join(letter for letter in sentence.casefold() if letter.isalnum())
+def one_line(text: str) -> str:
+    """`text` in NFC on one line, with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def sentence_key(text: str) -> str:
+    """What makes two transcripts the same sentence: letters, their marks and digits alone, case-folded, so that "Yes!" is "yes"."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    spoken = "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
+    return " ".join(spoken.split()) or " ".join(folded.split())

@@ -169,7 +169,7 @@ def _cleaned(slices: Sequence[list[tuple[str, dict[str, Any]]]], language: str, 
             continue
         recording = re.sub(r"[-_]\d+(\.\w+)?$", "", name)  # a video or session, without the number of the utterance
         for sentence in cleaning.sentences(text, language):
-            if (key := cleaning.key(sentence)) in seen or recordings[recording] >= MAX_PER_RECORDING:
+            if (key := cleaning.sentence_key(sentence)) in seen or recordings[recording] >= MAX_PER_RECORDING:
                 continue
             seen.add(key)
             recordings[recording] += 1
