@@ -166,15 +166,17 @@ def _save_best(trainer: VoxtralTrainer, processor: Any, run: RunFolder, status: 
     status.update(stage="saving", step=trainer.state.global_step)
     events.stage("saving")
     best = trainer.state.best_global_step
-    kept = {step: path for step, path in checkpoints.found(run.checkpoints).items() if not checkpoints.flaw(path)}
+    kept = checkpoints.found(run.checkpoints)
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    if best not in kept and kept:
-        told = f"the best checkpoint, step-{best}, is missing or damaged; the model is that of step-{max(kept)}"
-        log.warning("%s", told)
-        events.say("warning", message=told)
-        best = max(kept)
-    if best in kept:
-        voxtral.load_trained(model, kept[best])
+    # Each is read to its last byte to be judged, so none that is not needed: the best one, else the newest that is whole.
+    taken = next((step for step in (best, *reversed(kept)) if step in kept and not checkpoints.flaw(kept[step])), None)
+    if taken is not None:
+        if taken != best:
+            told = f"the best checkpoint, step-{best}, is missing or damaged; the model is that of step-{taken}"
+            log.warning("%s", told)
+            events.say("warning", message=told)
+        best = taken
+        voxtral.load_trained(model, kept[taken])
     with files.replaced_folder(run.model) as partial:
         voxtral.save(model, processor, partial)
     run.reserve.unlink(missing_ok=True)
