@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtune.cli.output import console, emit, json_option, working
+from voxtune.cli.run_folder import run_at
 from voxtune.errors import CallError
 from voxtune.workspace import RunFolder
 
@@ -34,7 +35,7 @@ def doctor(folders: tuple[Path, ...], target: Path | None, as_json: bool) -> int
     from voxtune.doctor import bundle
     from voxtune.doctor.checks import checks
 
-    runs = [_run(folder) for folder in folders]
+    runs = [run_at(folder) for folder in folders]
     if target is not None:
         bundle.refuse_if_used(target)
     elif runs:
@@ -71,11 +72,3 @@ def _runs_below(folder: Path) -> list[RunFolder]:
     except (ImportError, OSError) as error:
         console().print(f"[yellow]The runs below this folder cannot be looked for: {escape(str(error))}. Name those that should go in.[/]", soft_wrap=True)
         return []
-
-
-def _run(folder: Path) -> RunFolder:
-    run = RunFolder(folder)
-    if not run.settings.is_file():
-        hint = "Give the folder that `voxtune train --output` named."
-        raise CallError(f"{folder} is not a training run: there is no {run.settings.name} in it.", hint=hint)
-    return run

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from voxtune import settings as settings_files
 from voxtune.cli.output import bar, console, emit, json_option, quiet_libraries, working
-from voxtune.errors import CallError
-from voxtune.workspace import RunFolder
+from voxtune.cli.run_folder import run_at
 
 NUM_WORST = 5
 
@@ -32,10 +31,7 @@ def evaluate(run_folder: Path, data: str | None, as_json: bool) -> None:
 
 def run_evaluation(run_folder: Path, data: str | None = None) -> dict[str, Any]:
     """Evaluate a run with a progress bar on the terminal."""
-    run = RunFolder(run_folder)
-    if not run.settings.is_file():
-        hint = "Give the folder that `voxtune train --output` named."
-        raise CallError(f"{run_folder} is not a training run: there is no {run.settings.name} in it.", hint=hint)
+    run = run_at(run_folder)
     settings = settings_files.load(run.settings, {})
     with working():
         from voxtune.evaluation import report

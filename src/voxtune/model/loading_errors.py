@@ -13,12 +13,15 @@ from voxtune.errors import ModelError
 from voxtune.model.names import ModelPlace, tiny_folder
 
 
-def assure_reachable(place: ModelPlace) -> None:
-    """Raise ModelError unless the model is on this machine or to be had from the Hub: one request, where from_pretrained would retry a dozen."""
-    if Path(place.source).is_dir():
-        return
+def config_file(place: ModelPlace) -> Path:
+    """The model's config.json on this machine, fetched if need be. Raises ModelError if the model is not to be had.
+
+    Asked before anything else is loaded, it takes one request to find out, where from_pretrained would retry a dozen.
+    """
+    if place.is_local:
+        return Path(place.source) / "config.json"
     try:
-        hf_hub_download(place.source, "config.json")
+        return Path(hf_hub_download(place.source, "config.json"))
     except (HfHubHTTPError, EntryNotFoundError, httpx2.TransportError, OSError) as error:
         raise explain(place, "configuration", error) from None
 
@@ -26,7 +29,7 @@ def assure_reachable(place: ModelPlace) -> None:
 def explain(place: ModelPlace, what: str, error: Exception) -> ModelError:
     """The error to raise when the `what` of a model cannot be loaded; its code says which kind it is."""
     reason = f"the {what} of {place.name} cannot be loaded: {first_line(error)}"
-    if Path(place.source).is_dir():
+    if place.is_local:
         return ModelError(reason, hint="Copy the folder again, whole." if place.source != str(tiny_folder()) else "Install voxtune again.")
     chain = list(_chain(error))
     signed_in = get_token() is not None

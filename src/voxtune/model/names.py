@@ -26,6 +26,11 @@ class ModelPlace:
     """What from_pretrained is given for the weights and processor."""
     adapter: Path | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the weights are in a folder of this machine, and not the Hub's to give."""
+        return Path(self.source).is_dir()
+
 
 def tiny_folder() -> Path:
     """The shipped tiny Voxtral."""

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import AutoProcessor, BitsAndBytesConfig, PretrainedConfig, VoxtralForConditionalGeneration, VoxtralProcessor
 
 from voxtune.errors import MissingDependencyError, ModelError, SettingsError
-from voxtune.model.loading_errors import assure_reachable, explain, first_line
+from voxtune.model.loading_errors import config_file, explain, first_line
 from voxtune.model.names import ModelPlace
 from voxtune.settings import PARTS, TrainSettings
 
@@ -66,7 +66,7 @@ def part_of(parameter_name: str) -> str:
 
 def load_processor(place: ModelPlace) -> VoxtralProcessor:
     """The model's stock processor. Raises ModelError where there is none."""
-    assure_reachable(place)
+    config_file(place)  # refuses at once where the model is not to be had
     try:
         processor = AutoProcessor.from_pretrained(place.source)
     except _LOADING as error:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import soundfile
 import torch
-from huggingface_hub import hf_hub_download
 
 from voxtune.dataset.clips import Clip
 from voxtune.errors import ModelError
 from voxtune.model import voxtral
-from voxtune.model.loading_errors import assure_reachable
+from voxtune.model.loading_errors import config_file
 from voxtune.model.names import ModelPlace
 from voxtune.settings import TrainSettings
 from voxtune.training import machine, memory
@@ -62,7 +60,7 @@ class Need:
 
     def as_json(self) -> dict[str, int]:
         """Bytes, as status.json has them."""
-        return {**self.estimate.as_json(), "total_bytes": self.estimate.total_bytes, "available_bytes": self.available_bytes, "oom_kills": machine.oom_kills()}
+        return {**self.estimate.as_json(), "available_bytes": self.available_bytes, "oom_kills": machine.oom_kills()}
 
 
 def of_run(settings: TrainSettings, place: ModelPlace, clips: Sequence[Clip]) -> Need:
@@ -89,9 +87,7 @@ def of_run(settings: TrainSettings, place: ModelPlace, clips: Sequence[Clip]) ->
 
 
 def _config(place: ModelPlace) -> dict[str, Any]:
-    assure_reachable(place)
-    folder = Path(place.source)
-    file = folder / "config.json" if folder.is_dir() else Path(hf_hub_download(place.source, "config.json"))
+    file = config_file(place)
     try:
         config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -58,7 +58,7 @@ def tell(error: BaseException | None, smaller: SmallerSettings, *, place: RunFol
     """The failure that `error` means."""
     if is_full(error):
         error = error if isinstance(error, DiskFullError) else DiskFullError(place.path, need_bytes=None, have_bytes=files.free_bytes(place.path))
-    if isinstance(error, TrainingError) and error.code in CODES:
+    if isinstance(error, TrainingError):
         return Failure(code=error.code, message=error.message, hint=error.hint, suggestion=error.suggestion)
     if isinstance(error, DiskFullError):
         return Failure(code="disk_full", message=error.message, hint=f"Free some space, then go on with --resume --output {place.shell}.")

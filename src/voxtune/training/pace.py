@@ -9,6 +9,8 @@ import time
 from collections import deque
 from statistics import fmean
 
+from voxtune.settings import TrainSettings
+
 _RECENT = 20
 
 
@@ -54,6 +56,17 @@ class Pace:
         if self.step_s is None:
             return None
         return round(steps * self.step_s + validations * (self.validation_s or 0.0), 1)
+
+
+def steps_an_epoch(settings: TrainSettings, num_clips: int) -> int:
+    """Optimizer steps in which all training clips pass once, as transformers' Trainer takes them."""
+    batches = math.ceil(num_clips / settings.batch_size)
+    return max(1, math.ceil(batches / settings.gradient_accumulation_steps))
+
+
+def total_steps(settings: TrainSettings, num_clips: int) -> int:
+    """Optimizer steps of a whole run."""
+    return math.ceil(settings.epochs * steps_an_epoch(settings, num_clips))
 
 
 def validations_left(*, step: int, total_steps: int, eval_steps: int, epoch: float, epochs: float) -> int:

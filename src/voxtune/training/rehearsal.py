@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -17,7 +16,7 @@ from voxtune.model.batches import Encoder, Example
 from voxtune.model.prepared import PreparedClips
 from voxtune.settings import TrainSettings
 from voxtune.training import budget, opening
-from voxtune.training.pace import Pace, validations_left
+from voxtune.training.pace import Pace, steps_an_epoch, total_steps, validations_left
 
 TIMED_STEPS = 3
 
@@ -32,16 +31,15 @@ def rehearse(settings: TrainSettings) -> dict[str, Any]:
     clips = opening.usable_clips(settings)
     need = budget.of_run(settings, place, clips)
     sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation", "test")}
-    batches = math.ceil(len(sides["train"]) / settings.batch_size)
-    steps_an_epoch = math.ceil(batches / settings.gradient_accumulation_steps)
-    total_steps = math.ceil(settings.epochs * steps_an_epoch)
-    validations = 1 + validations_left(step=0, total_steps=total_steps, eval_steps=settings.eval_steps, epoch=0.0, epochs=settings.epochs)
+    num_clips = len(sides["train"])
+    steps = total_steps(settings, num_clips)
+    validations = 1 + validations_left(step=0, total_steps=steps, eval_steps=settings.eval_steps, epoch=0.0, epochs=settings.epochs)
     step_s, validation_s = _timed(settings, place, sides)
     # The last step of an epoch has what is left of the clips.
-    filled = len(sides["train"]) / (steps_an_epoch * settings.batch_size * settings.gradient_accumulation_steps)
+    filled = num_clips / (steps_an_epoch(settings, num_clips) * settings.batch_size * settings.gradient_accumulation_steps)
     return {
         "clips": {side: len(of) for side, of in sides.items()},
-        "total_steps": total_steps,
+        "total_steps": steps,
         "memory": need.as_json(),
         "fits": need.fits,
         "advice": need.advice,
@@ -49,7 +47,7 @@ def rehearse(settings: TrainSettings) -> dict[str, Any]:
         "time": {
             "step_s": round(step_s, 3),
             "validation_s": round(validation_s, 3),
-            "total_s": round(total_steps * filled * step_s + validations * validation_s, 1),
+            "total_s": round(steps * filled * step_s + validations * validation_s, 1),
         },
     }
 

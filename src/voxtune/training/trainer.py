@@ -21,6 +21,7 @@ from voxtune.settings import TrainSettings
 from voxtune.training import checkpoints, resuming
 from voxtune.training.events import Events
 from voxtune.training.losses import Losses
+from voxtune.training.pace import total_steps
 from voxtune.training.status import StatusFile
 from voxtune.training.stopping import StopRequest
 from voxtune.training.watch import SELECTION, Watch
@@ -128,16 +129,12 @@ class VoxtralTrainer(Trainer):
             before = resuming.state_of(checkpoint)
             self._patience.early_stopping_patience_counter = resuming.patience_so_far(before)
             gave_up = self._patience.early_stopping_patience_counter >= self._patience.early_stopping_patience
-            if gave_up or before.global_step >= self._total_steps():
+            if gave_up or before.global_step >= total_steps(self._settings, len(self._train)):
                 # The parent would make one more step, past the end.
                 self.state = before
                 self._status.update(step=before.global_step, total_steps=before.global_step, epoch=float(before.epoch or 0.0))
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-
-    def _total_steps(self) -> int:
-        batches = math.ceil(len(self._train) / self._settings.batch_size)
-        return math.ceil(self._settings.epochs * max(1, math.ceil(batches / self._settings.gradient_accumulation_steps)))
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The parent's loss, of a batch that also says which clips are in it."""

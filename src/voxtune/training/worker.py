@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from voxtune import files
@@ -37,8 +37,9 @@ def _work(run: RunFolder, status: StatusFile, *, queue: bool) -> None:
     stop = StopRequest()
     try:
         stop.listen()
-        status.update(device=", ".join(device_queue.devices()))
-        with _turn(run, status) if queue else contextlib.nullcontext():
+        devices = device_queue.devices()
+        status.update(device=", ".join(devices))
+        with _turn(run, status, devices) if queue else contextlib.nullcontext():
             status.update(waits_for="")
             from voxtune.training.work import work  # only now: what waits in line takes no memory
 
@@ -53,12 +54,11 @@ def _work(run: RunFolder, status: StatusFile, *, queue: bool) -> None:
 
 
 @contextlib.contextmanager
-def _turn(run: RunFolder, status: StatusFile) -> Iterator[None]:
+def _turn(run: RunFolder, status: StatusFile, devices: Sequence[str]) -> Iterator[None]:
     """Wait for the devices; where no line can be kept (a home that cannot be written to), go on without one."""
-    line = contextlib.ExitStack()
-    with line:
+    with contextlib.ExitStack() as line:
         try:
-            line.enter_context(device_queue.turn(device_queue.devices(), str(run.path), waiting=lambda who: status.update(waits_for=who)))
+            line.enter_context(device_queue.turn(devices, str(run.path), waiting=lambda who: status.update(waits_for=who)))
         except OSError as error:
             print(f"no line is kept for the device, and this run does not wait: {error}", file=sys.stderr)  # noqa: T201 - to the run's log
         yield
