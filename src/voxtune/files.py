@@ -67,10 +67,10 @@ def put(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
-def append_line(path: Path, value: dict[str, Any]) -> None:
+def append_line(path: Path, value: dict[str, Any], *, durable: bool = False) -> None:
     """Append `value` as one line of JSON, whole or not at all; lines of several writers never mix.
 
-    Half a line that a killed writer left is ended first, so that it spoils no other.
+    Half a line that a killed writer left is ended first, so that it spoils no other. A `durable` line survives a power cut.
     """
     line = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
     with _room_for(path, len(line)):
@@ -86,6 +86,10 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
             except OSError:
                 os.ftruncate(descriptor, before)
                 raise
+            if durable:
+                os.fsync(descriptor)
+                if not before:
+                    flush_folder(path.parent)
         finally:
             os.close(descriptor)
 
@@ -243,3 +247,10 @@ def read_text(path: Path) -> str:
         raise CallError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from None
     except UnicodeDecodeError as error:
         raise CallError(f"{path} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8 and try again.") from None
+
+
+def read_upload(path: str | Path, *, limit_bytes: int) -> str:
+    """The text of a file that a person sent, of at most `limit_bytes`. Raises CallError."""
+    if Path(path).stat().st_size > limit_bytes:
+        raise CallError(f"the file is larger than {limit_bytes / 1e3:,.0f} kB.", hint="Send a smaller one.")
+    return read_text(Path(path))

@@ -13,6 +13,9 @@ DATA_FILE = "data.jsonl"
 DATASET_FILE = "dataset.json"
 CLIPS_FOLDER = "wavs"
 
+DATASETS, DEFAULT_DATASET = "datasets", "voxtral_user"
+OUTPUTS = "outputs"
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -79,3 +82,56 @@ class RunFolder:
     def report(self) -> Path:
         """The evaluation."""
         return self.path / "report.json"
+
+
+@dataclass(frozen=True)
+class RecordingsFolder:
+    """The files of a dataset that grows by recording."""
+
+    path: Path
+
+    @property
+    def takes(self) -> Path:
+        """The journal: every take with its sentence and what was made of it, only ever appended to."""
+        return self.path / "takes.jsonl"
+
+    @property
+    def reading(self) -> Path:
+        """Which sentences are there to read, in which order, and how many are shown."""
+        return self.path / "reading.json"
+
+    @property
+    def clips(self) -> Path:
+        """The takes themselves: 16-bit PCM, mono, at the rate they were recorded at."""
+        return self.path / CLIPS_FOLDER
+
+    @property
+    def reading_lock(self) -> Path:
+        """Held while the reading list changes."""
+        return self.path / ".reading.lock"
+
+    @property
+    def dataset_lock(self) -> Path:
+        """Held while data.jsonl is made from the takes."""
+        return self.path / ".dataset.lock"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A person's folder: datasets, runs, and what the studio keeps for itself."""
+
+    path: Path
+
+    def recordings(self, name: str = DEFAULT_DATASET) -> RecordingsFolder:
+        """The dataset that the studio records into."""
+        return RecordingsFolder(self.path / DATASETS / name)
+
+    @property
+    def outputs(self) -> Path:
+        """Runs that nobody gave another place."""
+        return self.path / OUTPUTS
+
+    @property
+    def private(self) -> Path:
+        """What the studio keeps for itself: its key, and uploads that are not saved yet."""
+        return self.path / ".voxtune"

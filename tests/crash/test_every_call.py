@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from tests.support.clips import write_dataset
 from tests.support.dying import killed_at_every_call
+from tests.support.takes import demo_lines, phrase, record, wav_of
 from voxtune import files
-from voxtune.dataset import store
+from voxtune.dataset import recorded, store
+from voxtune.recordings.takes import Takes
 from voxtune.training import checkpoints, device_queue, events
+from voxtune.workspace import RecordingsFolder
 
 WEIGHTS = bytes(range(256)) * 40
 
@@ -122,3 +126,58 @@ def test_a_run_killed_in_line_blocks_nobody(tmp_path: Path, monkeypatch: Any) ->
         waited: list[str] = []
         with device_queue.turn(["cpu"], "the next", waiting=waited.append):
             assert waited == []
+
+
+def _save_take(folder: Path, wav: Path, text: str) -> None:
+    takes = Takes(RecordingsFolder(folder))
+    for number in range(2):
+        takes.save(wav.read_bytes(), phrase(text), key=f"{number:09d}" + "0" * 32)
+        (folder / f"told-{number}").touch()
+
+
+def test_a_take_that_was_told_as_saved_is_there_and_one_that_was_not_can_be_sent_again(tmp_path: Path) -> None:
+    clip, text = demo_lines(1)[0]
+    wav = tmp_path / "take.wav"
+    wav.write_bytes(wav_of(clip))
+
+    def prepare(folder: Path) -> tuple[Any, ...]:
+        return folder, wav, text
+
+    left = []
+    for folder in killed_at_every_call(_save_take, prepare, tmp_path / "work"):
+        takes = Takes(RecordingsFolder(folder))
+        told = {f"{number:09d}" + "0" * 32 for number in range(2) if (folder / f"told-{number}").exists()}
+        assert told <= set(takes.all())
+        takes.recover({phrase(text).id: phrase(text)})
+        for take in takes.all().values():
+            assert takes.path(take).read_bytes() == wav.read_bytes()
+        _save_take(folder, wav, text)  # the page sends again what nobody told it was saved
+        assert len(takes.all()) == 2
+        left.append(len(told))
+    assert left == sorted(left)
+    assert set(left) == {0, 1, 2}
+
+
+def _grow(folder: Path) -> None:
+    takes = Takes(RecordingsFolder(folder))
+    recorded.make(takes.folder, sources={})
+
+
+def test_a_dataset_that_grows_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    base = Takes(RecordingsFolder(tmp_path / "base"))
+    record(base, 7)
+    recorded.make(base.folder, sources={})
+    before = {clip.text: clip.split for clip in store.load(base.folder.path).clips}
+    record(base, 9)
+
+    def prepare(folder: Path) -> tuple[Any, ...]:
+        shutil.copytree(base.folder.path, folder, dirs_exist_ok=True)
+        return (folder,)
+
+    sizes = []
+    for folder in killed_at_every_call(_grow, prepare, tmp_path / "work"):
+        clips = store.load(folder).clips
+        sizes.append(len(clips))
+        assert {clip.text: clip.split for clip in clips if clip.text in before} == before
+    assert set(sizes) == {7, 9}
+    assert sizes == sorted(sizes)

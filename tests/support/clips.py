@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -31,3 +32,10 @@ def write_dataset(folder: Path, texts: list[str], *, duration_s: float = 0.6, na
         rows.append({"audio_path": path, "text": text})
     (folder / name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return folder / name
+
+
+def sound_file(wave: np.ndarray, rate_hz: int, container: str, subtype: str | None = None) -> bytes:
+    """A sound as the bytes of a file of some format."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, rate_hz, format=container, subtype=subtype)
+    return buffer.getvalue()

@@ -58,6 +58,11 @@ class Granary:
     refuse: int = 0
     """The status with which every request is refused."""
     endpoint: str = ""
+    opened: threading.Event = field(default_factory=threading.Event)
+    """Nothing is answered before it is set."""
+
+    def __post_init__(self) -> None:
+        self.opened.set()
 
 
 def manifest(language: str, corpus: str, *, lines: int, seed: int = 0) -> bytes:
@@ -93,6 +98,7 @@ def serve(granary: Granary) -> Iterator[Granary]:
 
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
+            granary.opened.wait(60)
             if granary.refuse:
                 self._answer(granary.refuse, b"{}")
             elif path == "/api/datasets/nvidia/Granary":

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.clips import speech_like
+from tests.support.clips import sound_file, speech_like
 from voxtune import audio
 from voxtune.errors import AudioError
-
-
-def _file(wave: np.ndarray, rate_hz: int, container: str, subtype: str | None = None) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave, rate_hz, format=container, subtype=subtype)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +30,7 @@ def test_every_format_rate_and_channel_count_becomes_16_khz_mono(container: str,
     if container == "MP3" and channels > 2:
         channels = 2
     wave = np.stack([speech_like(1.5, rate_hz=rate_hz)] * channels, axis=1)
-    heard = audio.decode(_file(wave, rate_hz, container, subtype), name="x")
+    heard = audio.decode(sound_file(wave, rate_hz, container, subtype), name="x")
     assert heard.dtype == np.float32
     assert heard.ndim == 1
     assert abs(len(heard) - 24_000) <= (3_500 if container == "MP3" else 2)  # MP3 pads by whole frames
@@ -45,7 +39,7 @@ def test_every_format_rate_and_channel_count_becomes_16_khz_mono(container: str,
 
 def test_resampling_keeps_a_tone_where_it_was() -> None:
     tone = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(48_000) / 48_000)
-    heard = audio.decode(_file(tone, 48_000, "WAV", "FLOAT"), name="x")
+    heard = audio.decode(sound_file(tone, 48_000, "WAV", "FLOAT"), name="x")
     expected = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
     assert np.abs(heard[400:-400] - expected[400:-400]).max() < 1e-3
 
@@ -55,19 +49,19 @@ def test_long_audio_decodes_in_blocks_as_it_does_at_once() -> None:
     import soxr
 
     whole = soxr.resample(wave.astype(np.float32), 44_100, 16_000)
-    heard = audio.decode(_file(wave, 44_100, "WAV", "FLOAT"), name="x")
+    heard = audio.decode(sound_file(wave, 44_100, "WAV", "FLOAT"), name="x")
     assert len(heard) == len(whole)
     assert np.abs(heard - whole).max() < 1e-4
 
 
 def test_float_samples_are_neither_quantised_nor_clipped() -> None:
     wave = np.linspace(-1.7, 1.7, 16_000, dtype=np.float32)
-    assert np.array_equal(audio.decode(_file(wave, 16_000, "WAV", "FLOAT"), name="x"), wave)
+    assert np.array_equal(audio.decode(sound_file(wave, 16_000, "WAV", "FLOAT"), name="x"), wave)
 
 
 def test_16_bit_samples_come_back_bit_for_bit() -> None:
     samples = np.arange(-32_768, 32_768, dtype=np.int16)
-    once = audio.decode(_file(samples, 16_000, "WAV", "PCM_16"), name="x")
+    once = audio.decode(sound_file(samples, 16_000, "WAV", "PCM_16"), name="x")
     again = audio.write_wav(once)
     assert np.array_equal(soundfile.read(io.BytesIO(again), dtype="int16")[0], samples)
 
@@ -80,7 +74,7 @@ def test_what_goes_beyond_full_scale_is_scaled_and_not_clipped() -> None:
 
 def test_a_part_is_cut_out_at_its_seconds() -> None:
     wave = speech_like(3, rate_hz=16_000).astype(np.float32)
-    data = _file(wave, 16_000, "WAV", "FLOAT")
+    data = sound_file(wave, 16_000, "WAV", "FLOAT")
     assert np.array_equal(audio.decode(data, name="x", start_s=1.0, end_s=2.5), wave[16_000:40_000])
     with pytest.raises(AudioError, match="does not lie within"):
         audio.decode(data, name="x", start_s=2.0, end_s=9.0)
@@ -108,10 +102,10 @@ def test_what_is_not_audio_is_refused_whatever_its_name(tmp_path: Path, data: by
 def test_missing_empty_cut_off_and_not_numbers_are_told_apart(tmp_path: Path) -> None:
     wave = speech_like(2).astype(np.float32)
     (tmp_path / "empty.wav").write_bytes(b"")
-    (tmp_path / "none.wav").write_bytes(_file(np.zeros(0), 16_000, "WAV", "PCM_16"))
-    (tmp_path / "cut.flac").write_bytes(_file(wave, 16_000, "FLAC", "PCM_16")[:9_000])
+    (tmp_path / "none.wav").write_bytes(sound_file(np.zeros(0), 16_000, "WAV", "PCM_16"))
+    (tmp_path / "cut.flac").write_bytes(sound_file(wave, 16_000, "FLAC", "PCM_16")[:9_000])
     wave[77] = np.nan
-    (tmp_path / "nan.wav").write_bytes(_file(wave, 16_000, "WAV", "FLOAT"))
+    (tmp_path / "nan.wav").write_bytes(sound_file(wave, 16_000, "WAV", "FLOAT"))
     codes = {}
     for name in ("gone.wav", "empty.wav", "none.wav", "cut.flac", "nan.wav"):
         with pytest.raises(AudioError) as caught:
@@ -121,7 +115,7 @@ def test_missing_empty_cut_off_and_not_numbers_are_told_apart(tmp_path: Path) ->
 
 
 def test_a_header_with_an_absurd_rate_is_refused() -> None:
-    data = bytearray(_file(speech_like(1), 16_000, "WAV", "PCM_16"))
+    data = bytearray(sound_file(speech_like(1), 16_000, "WAV", "PCM_16"))
     data[24:28] = (1).to_bytes(4, "little")
     with pytest.raises(AudioError, match="outside"):
         audio.decode(bytes(data), name="x")

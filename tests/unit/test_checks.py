@@ -12,6 +12,7 @@ import soundfile
 from tests.support.clips import speech_like
 from voxtune.dataset import checks, store
 from voxtune.dataset.clips import read_lines
+from voxtune.phrases import cleaning
 
 
 def _write(path: Path, wave: np.ndarray, subtype: str = "PCM_16") -> None:
@@ -81,4 +82,4 @@ def test_a_sentence_on_two_sides_is_an_error(dataset: Callable[..., Path]) -> No
     [("", True), (" \u00a0", True), ("tab\there", True), ("bell\a", True), ("line\u2028break", True), ("می\u200cخواهم", False), ("क्\u200dष", False)],
 )
 def test_texts_that_cannot_be_transcripts(text: str, wrong: bool) -> None:
-    assert bool(checks.text_problem(text)) is wrong
+    assert bool(cleaning.text_problem(text)) is wrong

@@ -16,6 +16,7 @@ from voxtune import __version__
 from voxtune.errors import MissingDependencyError, VoxtuneError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "studio": ("voxtune.cli.studio:studio", "The studio: language to trained model in one page."),
     "demo": ("voxtune.cli.demo:demo", "The whole journey on the shipped tiny model and demo voice."),
     "languages": ("voxtune.cli.languages:languages", "The languages, and what Voxtral knows of each."),
     "phrases": ("voxtune.cli.phrases:phrases", "Sentences to read aloud, chosen for the sounds of a language."),
@@ -50,13 +51,18 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="voxtune")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Fine-tune Mistral's Voxtral speech recogniser on your own voice.
 
-    Add --debug to any command to see where an error comes from.
+    Without a command it opens the studio. Add --debug to any command to see where an error comes from.
     """
+    if ctx.invoked_subcommand is None:
+        opening = cli.get_command(ctx, "studio")
+        assert opening is not None, "it is in COMMANDS"
+        ctx.invoke(opening)
 
 
 def main() -> None:

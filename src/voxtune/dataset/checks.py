@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from voxtune import audio
 from voxtune.dataset.clips import BadLine, Clip
 from voxtune.errors import AudioError
-from voxtune.phrases.cleaning import sentence_key
+from voxtune.phrases.cleaning import sentence_key, text_problem
 
 Code = Literal[
     "missing",
@@ -54,18 +53,6 @@ class Problem:
     def as_json(self) -> dict[str, object]:
         """The object that `voxtune dataset check --json` prints."""
         return asdict(self)
-
-
-def text_problem(text: str) -> str | None:
-    """Why `text` cannot be a transcript, or None if it can: it is empty or holds control characters."""
-    if not text.strip():
-        return "the transcript is empty."
-    # Format characters (Cf) stay allowed: Persian and Hindi need the zero-width joiners.
-    controls = sorted({character for character in text if unicodedata.category(character) in ("Cc", "Cs", "Co") or character in "\u2028\u2029"})
-    if controls:
-        names = ", ".join(f"U+{ord(character):04X}" for character in controls)
-        return f"the transcript holds control characters ({names})."
-    return None
 
 
 def wave_problems(wave: audio.Wave) -> list[tuple[Code, Severity, str, str]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from voxtune import audio, files
-from voxtune.dataset.checks import text_problem
 from voxtune.dataset.clips import BadLine, Clip, Split, read, read_lines
 from voxtune.dataset.split import counts, split_by_sentence
 from voxtune.errors import AudioError, CallError, DatasetError, VoxtuneError
+from voxtune.phrases.cleaning import text_problem
 from voxtune.workspace import CLIPS_FOLDER, DATA_FILE, DATASET_FILE, SCHEMA
 
 
@@ -122,7 +122,7 @@ def load(data: str | Path, *, seed: int = 0, strict: bool = True) -> Dataset:
     """
     file = locate(data)
     clips, bad = (read(file), []) if strict else read_lines(file)
-    about = _about(file.parent / DATASET_FILE) if file.name == DATA_FILE else {}
+    about = read_about(file.parent / DATASET_FILE) if file.name == DATA_FILE else {}
     language = about.get("language")
     clips = [replace(clip, language=clip.language or language) for clip in clips]
     sides = about.get("split", {}).get("sides", {})
@@ -137,7 +137,8 @@ def load(data: str | Path, *, seed: int = 0, strict: bool = True) -> Dataset:
     return Dataset(file=file, clips=clips, language=language, bad_lines=bad)
 
 
-def _about(file: Path) -> dict[str, Any]:
+def read_about(file: Path) -> dict[str, Any]:
+    """What a dataset.json holds, {} where there is none. Raises DatasetError if it cannot be read."""
     if not file.is_file():
         return {}
     try:

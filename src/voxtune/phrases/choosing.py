@@ -27,7 +27,7 @@ def phrases(language: str, *, count: int = 100, source: str = "auto", offline: b
         return _practice(language, count, seed)
     if source not in ("auto", "granary", "pack"):
         return _own(Path(source), language, count)
-    offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    offline = offline or is_offline()
     known = LANGUAGES.get(language)
     if source == "pack" or (source == "auto" and (offline or known is None or not known.granary)):
         notice = "" if source == "pack" else "Offline: sentences of our own." if offline else "Granary has no sentences of this language: these are our own."
@@ -43,6 +43,11 @@ def phrases(language: str, *, count: int = 100, source: str = "auto", offline: b
     order = coverage.choose(found.sentences, count, seed=seed)
     chosen = [Phrase(text=found.sentences[place], language=language, source="granary", reference=found.references[place]) for place in order]
     return PhraseList(language=language, source="granary", phrases=chosen, revision=found.revision, licence=granary.LICENCE, attribution=granary.ATTRIBUTION)
+
+
+def is_offline() -> bool:
+    """Whether the network is switched off by HF_HUB_OFFLINE, as huggingface_hub reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def _pack(language: str, count: int, seed: int, notice: str) -> PhraseList:

@@ -72,3 +72,15 @@ def sentence_key(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     spoken = "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in folded)
     return " ".join(spoken.split()) or " ".join(folded.split())
+
+
+def text_problem(text: str) -> str | None:
+    """Why `text` cannot be a transcript, or None if it can: it is empty or holds control characters."""
+    if not text.strip():
+        return "the transcript is empty."
+    # Format characters (Cf) stay allowed: Persian and Hindi need the zero-width joiners.
+    controls = sorted({character for character in text if unicodedata.category(character) in ("Cc", "Cs", "Co") or character in "\u2028\u2029"})
+    if controls:
+        names = ", ".join(f"U+{ord(character):04X}" for character in controls)
+        return f"the transcript holds control characters ({names})."
+    return None

@@ -23,12 +23,9 @@ from voxtune.settings import TrainSettings
 from voxtune.training import status
 from voxtune.training.process import Process
 from voxtune.training.status import Status
-from voxtune.workspace import RunFolder
+from voxtune.workspace import OUTPUTS, RunFolder
 
 log = logging.getLogger("voxtune")
-
-OUTPUTS = Path("outputs")
-"""Where runs lie that nobody gave a place."""
 
 MAY_CHANGE = frozenset({"epochs", "eval_batch_size", "eval_steps", "save_steps", "save_total_limit", "logging_steps", "early_stopping", "trackio"})
 """Settings that a resumed run may have otherwise than before. None but `epochs`, over which the learning rate is spread, changes a step."""
@@ -96,7 +93,7 @@ def settled(settings: TrainSettings, *, request_id: str = "") -> TrainSettings:
         model = (changes.get("model") or settings.model).rstrip("/").rsplit("/", 1)[-1]
         # One request has one folder, so that two of it at once cannot make two runs.
         mark = hashlib.sha256(request_id.encode()).hexdigest()[:12] if request_id else time.strftime("%Y%m%d-%H%M%S")
-        named = OUTPUTS / f"{model}-{settings.method}-{mark}"
+        named = Path(OUTPUTS) / f"{model}-{settings.method}-{mark}"
         changes["output"] = named if request_id else _free(named)
     return settings.model_copy(update=changes)
 

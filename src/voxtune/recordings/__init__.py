@@ -1,0 +1,1 @@
+"""Takes: what a person read aloud, judged, kept and never overwritten."""
