@@ -18,6 +18,7 @@ from voxtune.settings import TrainSettings
 ROOT = Path(__file__).parent.parent.parent
 
 FLAGS = {
+    "studio": "--host --port --workspace --share --open --no-open",
     "demo": "--keep --seed --json",
     "languages": "--json",
     "phrases": "--count --source --offline --seed --json",

@@ -1,0 +1,1 @@
+"""The studio: the whole journey on one page. The only place that loads gradio."""

@@ -1,0 +1,143 @@
+"""Addresses of the recorder: the sentences to read, and the takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute
+
+from voxtune.errors import CallError
+from voxtune.languages import LANGUAGES
+from voxtune.phrases.coverage import covered_share
+from voxtune.phrases.phrase import Phrase
+from voxtune.recordings.reading import MAX_ROWS, ReadingList
+from voxtune.recordings.takes import MAX_DEVICE_BYTES, Take
+from voxtune.studio.access import Gate, Room
+from voxtune.studio.routes import body, json_body, route
+
+MAX_TAKE_S = 34
+"""The page stops at 30 s; the rest is for the moments before and after."""
+MAX_TAKE_BYTES = 44 + 2 * 96_000 * MAX_TAKE_S
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
+
+
+def routes(gate: Gate) -> list[BaseRoute]:
+    """All of them."""
+    return [
+        route(gate, "reading", _reading),
+        route(gate, "reading/more", _more, method="POST"),
+        route(gate, "reading/skip", _skip, method="POST"),
+        route(gate, "takes/{phrase}", _put, method="PUT"),
+        route(gate, "takes/{take}/audio", _audio),
+        route(gate, "takes/{take}/{change}", _change, method="POST"),
+    ]
+
+
+async def _reading(request: Request, room: Room) -> Any:
+    return await run_in_threadpool(lambda: reading_json(room, room.reading.show()))
+
+
+async def _more(request: Request, room: Room) -> Any:
+    return await run_in_threadpool(lambda: reading_json(room, room.reading.more()))
+
+
+async def _skip(request: Request, room: Room) -> Any:
+    asked = await json_body(request)
+    phrase, reason = str(asked.get("phrase", "")), str(asked.get("reason", ""))
+    return await run_in_threadpool(lambda: reading_json(room, room.reading.skip(phrase, reason)))
+
+
+async def _put(request: Request, room: Room) -> Any:
+    phrase = await run_in_threadpool(room.reading.find, request.path_params["phrase"])
+    device = _device(request.headers.get("x-vx-device", ""))
+    data = await body(request, MAX_TAKE_BYTES)
+    key = request.headers.get("x-vx-take", "")
+    take = await run_in_threadpool(lambda: room.takes.save(data, phrase, key=key, device=device))
+    return await run_in_threadpool(lambda: _answer(room, take))
+
+
+def _device(header: str) -> dict[str, Any]:
+    """What the page says of the microphone: plain facts, and few."""
+    if len(header) > MAX_DEVICE_BYTES:
+        raise CallError("the page says too much of the microphone.", hint="Reload the page.")
+    try:
+        said = json.loads(header) if header else {}
+    except ValueError:
+        said = {}
+    return {str(name): value for name, value in said.items() if isinstance(value, str | int | float | bool)} if isinstance(said, dict) else {}
+
+
+async def _audio(request: Request, room: Room) -> Response:
+    take = await run_in_threadpool(room.takes.get, request.path_params["take"])
+    path = room.takes.path(take)
+    if not path.is_file():
+        raise CallError("the audio of this take is not there any more.", hint="Record the sentence again.")
+    return FileResponse(path, media_type="audio/wav", headers={"Cache-Control": "no-store"})
+
+
+async def _change(request: Request, room: Room) -> Any:
+    key, change, takes = request.path_params["take"], request.path_params["change"], room.takes
+    plain = {"trash": takes.trash, "restore": takes.restore, "accept": takes.accept}
+    if change == "text":
+        text = str((await json_body(request)).get("text", ""))
+        take = await run_in_threadpool(takes.edit, key, text)
+    elif change in plain:
+        take = await run_in_threadpool(plain[change], key)
+    else:
+        raise CallError(f"{change[:20]} is nothing that can be done with a take.", hint="Reload the page.")
+    return await run_in_threadpool(lambda: _answer(room, take))
+
+
+def _answer(room: Room, take: Take) -> dict[str, Any]:
+    """The row that a take belongs to, as it is now."""
+    now = room.reading.now()
+    takes = list(room.takes.all().values())
+    phrase = Phrase(text=take.text, language=take.language, source="file") if take.source == "upload" else room.reading.find(take.phrase)
+    return {"row": _row(phrase, takes, room.takes.kept(takes).get(take.group)), "progress": _progress(room, now, takes)}
+
+
+def reading_json(room: Room, now: ReadingList) -> dict[str, Any]:
+    """The sentences on the page and their takes, as the recorder takes them."""
+    known = LANGUAGES.get(now.language)
+    takes = list(room.takes.all().values())
+    kept = room.takes.kept(takes)
+    return {
+        "language": now.language,
+        "name": known.name if known else now.language,
+        "dir": "rtl" if now.language in _RIGHT_TO_LEFT else "ltr",
+        "source": now.source,
+        "notice": now.notice,
+        "attribution": now.sources.get(now.source, {}).get("attribution", ""),
+        "rows": [_row(phrase, takes, kept.get(phrase.id)) for phrase in now.rows],
+        "progress": _progress(room, now, takes),
+        "can_add": now.can_grow,
+    }
+
+
+def _row(phrase: Phrase, takes: list[Take], take: Take | None) -> dict[str, Any]:
+    return {"phrase": phrase.id, "text": phrase.text, "source": phrase.source, "take": take and take_json(take, takes)}
+
+
+def take_json(take: Take, takes: list[Take]) -> dict[str, Any]:
+    """One take as the page shows it."""
+    tries = sum(each.group == take.group and not each.trashed for each in takes)
+    judgement = take.judgement
+    return {"take": take.key, "seconds": round(judgement.duration_s, 2), "problems": list(judgement.problems), "accepted": take.accepted, "takes": tries}
+
+
+def _progress(room: Room, now: ReadingList | None, takes: list[Take]) -> dict[str, Any]:
+    """Of the language that is being read."""
+    kept = [take for take in room.takes.kept(takes).values() if now is None or take.language == now.language]
+    everything = [phrase.text for phrase in now.phrases[:MAX_ROWS]] if now else []
+    return {
+        "recorded": len(kept),
+        "good": sum(take.is_good for take in kept),
+        "rows": now.shown if now else 0,
+        "max": MAX_ROWS,
+        "minutes": round(sum(take.judgement.duration_s for take in kept) / 60, 2),
+        "coverage": round(covered_share([take.text for take in kept], everything), 3),
+    }

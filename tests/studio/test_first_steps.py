@@ -1,0 +1,84 @@
+"""From an empty folder to the first sentence on the screen, as a person gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.studio import Studio, browser, page, serving
+from voxtune.studio.page import STEPS
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    with serving(tmp_path / "voice") as served:
+        yield served
+
+
+def test_english_is_there_at_once_and_three_clicks_lead_to_a_sentence(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        assert "English" in shown.locator("#vx-language input").input_value()
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        assert shown.locator("#vx-preview li").count() == 10
+        shown.click("#vx-phrases-next")
+        shown.wait_for_selector("#panel-recordings", state="visible")
+        reading = studio.call("GET", "reading").json()
+    assert reading["language"] == "en"
+    assert len(reading["rows"]) == 10
+
+
+@pytest.mark.parametrize(("typed", "code"), [("Deutsch", "de"), ("german", "de"), ("Українська", "uk"), ("hindi", "hi")])
+def test_a_language_is_found_by_typing_either_name(studio: Studio, typed: str, code: str) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        field = shown.locator("#vx-language input")
+        field.click()
+        field.fill(typed)
+        shown.keyboard.press("Enter")
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+    assert studio.call("GET", "reading").json()["language"] == code
+
+
+def _open(shown: Any) -> list[str]:
+    return [step for step in STEPS if shown.locator(f"#vx-step-{step}").is_enabled()]
+
+
+def test_steps_open_as_their_needs_are_met(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        assert _open(shown) == ["language"]
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        assert _open(shown) == ["language", "phrases", "recordings"]
+
+
+def test_ones_own_sentences_are_read_in_their_own_order(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        shown.get_by_label("My own sentences").check()
+        shown.fill("#vx-own-lines textarea", "Give her ten milligrams of apixaban.\n\nThe stent sits well.\nThe stent sits well.")
+        shown.click("#vx-own-use")
+        shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 2")
+        shown.click("#vx-phrases-next")
+        shown.wait_for_selector("#panel-recordings", state="visible")
+    assert [row["text"] for row in studio.call("GET", "reading").json()["rows"]] == ["Give her ten milligrams of apixaban.", "The stent sits well."]
+
+
+def test_the_page_speaks_the_browsers_language(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio, locale="de-DE") as shown:
+        assert "Deutsch" in shown.locator("#vx-language input").input_value()
+        assert shown.locator("#vx-step-language span").inner_text() == "Sprache"
+        assert shown.locator("#vx-language-next").inner_text() == "Weiter"
+
+
+def test_a_reload_comes_back_to_the_same_step(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        shown.reload()
+        shown.wait_for_selector("body[data-vx-step=phrases]")
+        shown.wait_for_selector("#vx-preview li")
