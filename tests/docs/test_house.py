@@ -16,7 +16,8 @@ SOURCE = ROOT / "src" / "voxtune"
 ORDER = [
     *("errors", "versions", "files", "workspace", "languages", "settings", "phrases", "containers", "audio"),
     *("recordings.quality", "recordings.takes", "recordings.reading"),
-    *("dataset.clips", "dataset.split", "dataset.checks", "dataset.transcripts", "dataset.store", "dataset.exporters", "dataset.recorded", "dataset.uploads"),
+    *("dataset.clips", "dataset.split", "dataset.checks", "dataset.transcripts", "dataset.store", "dataset.exporters", "dataset.recorded"),
+    *("dataset.transcript_lines", "dataset.uploads"),
     "dataset.archive",
     *("model.names", "model.batches", "model.prepared", "model.loading_errors", "model.voxtral"),
     *("evaluation.text", "evaluation.wer", "evaluation.differences", "evaluation.transcribe", "evaluation.validation", "evaluation.report"),
@@ -27,9 +28,12 @@ ORDER = [
     *("training.opening", "training.work", "training.rehearsal", "training.worker", "training.runs"),
     "training.presets",
     "doctor",
-    *("studio.words", "studio.access", "studio.shell", "studio.routes", "studio.island", "studio.look", "studio.page", "studio.sentences"),
-    *("studio.progress", "studio.recording_routes", "studio.dataset_routes", "studio.children", "studio.run_routes", "studio.machine"),
-    *("studio.estimating", "studio.listening", "studio.steps", "studio.app"),
+    *("studio.words", "studio.access", "studio.shell", "studio.routes", "studio.light", "studio.island", "studio.look", "studio.page"),
+    *("studio.sentences", "studio.progress", "studio.recording_routes", "studio.dataset_routes"),
+    *("studio.models", "studio.machine", "studio.elsewhere", "studio.estimating", "studio.measuring", "studio.readiness", "studio.starting"),
+    *("studio.run_fields", "studio.run_draft", "studio.setup_view"),
+    *("studio.tickets", "studio.children", "studio.listening", "studio.tracking_page", "studio.evaluations", "studio.run_sights", "studio.run_routes"),
+    *("studio.steps", "studio.app"),
     "cli",
 ]  # fmt: skip
 
@@ -108,8 +112,8 @@ def test_every_public_thing_says_what_it_promises() -> None:
     silent = []
     for name, path in _modules().items():
         tree = ast.parse(path.read_text())
-        nodes = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef))]
-        inner = {id(child) for node in nodes if isinstance(node, ast.FunctionDef) for child in ast.walk(node) if child is not node}
+        nodes = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef))]
+        inner = {id(child) for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for child in ast.walk(node) if child is not node}
         for node in nodes:
             public = isinstance(node, ast.Module) or not node.name.startswith("_")
             overload = isinstance(node, ast.FunctionDef) and any(getattr(mark, "id", "") == "overload" for mark in node.decorator_list)

@@ -26,7 +26,7 @@ def test_english_is_there_at_once_and_three_clicks_lead_to_a_sentence(studio: St
         assert shown.locator("#vx-preview li").count() == 10
         shown.click("#vx-phrases-next")
         shown.wait_for_selector("#panel-recordings", state="visible")
-        reading = studio.call("GET", "reading").json()
+        reading = studio.call("GET", "reading?show=1").json()
     assert reading["language"] == "en"
     assert len(reading["rows"]) == 10
 
@@ -40,7 +40,7 @@ def test_a_language_is_found_by_typing_either_name(studio: Studio, typed: str, c
         shown.keyboard.press("Enter")
         shown.click("#vx-language-next")
         shown.wait_for_selector("#vx-preview li")
-    assert studio.call("GET", "reading").json()["language"] == code
+    assert studio.call("GET", "reading?show=1").json()["language"] == code
 
 
 def _open(shown: Any) -> list[str]:
@@ -65,7 +65,7 @@ def test_ones_own_sentences_are_read_in_their_own_order(studio: Studio) -> None:
         shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 2")
         shown.click("#vx-phrases-next")
         shown.wait_for_selector("#panel-recordings", state="visible")
-    assert [row["text"] for row in studio.call("GET", "reading").json()["rows"]] == ["Give her ten milligrams of apixaban.", "The stent sits well."]
+    assert [row["text"] for row in studio.call("GET", "reading?show=1").json()["rows"]] == ["Give her ten milligrams of apixaban.", "The stent sits well."]
 
 
 def test_the_page_speaks_the_browsers_language(studio: Studio) -> None:

@@ -49,9 +49,9 @@ def test_sentences_on_the_recorders_page_stay_when_granary_comes(tmp_path: Path)
         _choose_german(shown)
         shown.click("#vx-phrases-next")
         shown.wait_for_selector("#panel-recordings", state="visible")
-        before = studio.call("GET", "reading").json()["rows"]
+        before = studio.call("GET", "reading?show=1").json()["rows"]
         served.opened.set()
-        until(lambda: studio.call("GET", "reading").json()["source"] == "granary")
+        until(lambda: studio.call("GET", "reading?show=1").json()["source"] == "granary")
         after = studio.call("POST", "reading/more").json()["rows"]
     assert after[:10] == before
     assert {row["source"] for row in after[10:]} == {"granary"}

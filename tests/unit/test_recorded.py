@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.takes import demo_lines, phrase, record, wav_of
 from voxtune.dataset import recorded, store
+from voxtune.dataset.clips import Clip
 from voxtune.errors import DatasetError
 from voxtune.phrases.cleaning import sentence_key
 from voxtune.recordings.takes import Takes, new_key
@@ -62,3 +63,14 @@ def test_nothing_recorded_is_said(takes: Takes) -> None:
 def test_two_sentences_are_a_dataset_without_a_split(takes: Takes) -> None:
     record(takes, 2)
     assert recorded.make(takes.folder, sources={})["split"]["counts"] == {"train": 0, "validation": 0, "test": 0}
+
+
+def test_clips_that_were_imported_stay_as_they_are(takes: Takes) -> None:
+    clips = [Clip(audio_path=path.name, path=path, text=text) for path, text in demo_lines(20)[12:]]
+    store.create(clips, takes.folder.path, language="en")
+    before = {clip.audio_path: (clip.text, clip.split) for clip in store.load(takes.folder.path).clips}
+    record(takes, 12)
+    about = recorded.make(takes.folder, sources={})
+    after = {clip.audio_path: (clip.text, clip.split) for clip in store.load(takes.folder.path).clips}
+    assert before.items() <= after.items()
+    assert about["num_clips"] == len(after) == 20

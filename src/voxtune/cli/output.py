@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,6 +36,9 @@ def working() -> Iterator[None]:
 @contextlib.contextmanager
 def bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
     """A progress bar on a terminal, nothing otherwise; call what it gives with `advance=` or `completed=`."""
+    if os.environ.get("VOXTUNE_PROGRESS") == "lines":
+        yield _in_lines(what, total)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     terminal = console()
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
@@ -44,6 +48,19 @@ def bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
             progress.update(task, **changes)
 
         yield move
+
+
+def _in_lines(what: str, total: int | None) -> Callable[..., None]:
+    """For a program that started us and reads our standard error: one JSON object a line."""
+    now: dict[str, Any] = {"what": what, "done": 0, "total": total}
+
+    def move(*, advance: int = 0, description: str | None = None, completed: int | None = None, total: int | None = None) -> None:
+        now["done"] = now["done"] + advance if completed is None else completed
+        now["what"] = description or now["what"]
+        now["total"] = total or now["total"]
+        click.echo(json.dumps({"progress": now}), err=True)
+
+    return move
 
 
 def quiet_libraries() -> None:

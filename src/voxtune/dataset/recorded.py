@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import soundfile
 
 from voxtune import files
-from voxtune.dataset.clips import Clip, Split
+from voxtune.dataset.clips import Clip, Split, read, read_lines
 from voxtune.dataset.split import counts, split_by_sentence
 from voxtune.dataset.store import read_about
 from voxtune.errors import DatasetError
@@ -22,19 +23,20 @@ _WAIT_S = 30.0
 
 
 def make(folder: RecordingsFolder, *, sources: Mapping[str, Mapping[str, str]], seed: int = 0) -> dict[str, Any]:
-    """Write data.jsonl and dataset.json from the takes that count; gives what dataset.json holds.
+    """Write data.jsonl and dataset.json from the takes that count, after the clips that were imported; gives what dataset.json holds.
 
     A sentence stays on the side it was on, so that no recording that was held out is ever trained on. `sources` says of each
     source of sentences its revision, licence and attribution. Raises DatasetError where nothing was recorded.
     """
     with files.locked(folder.dataset_lock, wait_s=_WAIT_S):
-        takes = [take for take in Takes(folder).kept().values() if (folder.path / take.file).is_file()]
-        if not takes:
-            raise DatasetError("nothing was recorded yet.", file=folder.path, hint="Record some sentences, or upload recordings, first.")
-        takes.sort(key=lambda take: take.key)
+        every = Takes(folder).all()
+        takes = [take for take in Takes(folder).kept(every.values()).values() if (folder.path / take.file).is_file()]
         former = read_about(folder.path / DATASET_FILE)
-        clips = _on_their_sides(folder, takes, former, seed=seed)
-        about = _about(folder, takes, clips, former, sources=sources, seed=seed)
+        clips = _imported(folder, {take.file for take in every.values()}, former.get("language")) + [_clip(folder, take) for take in _by_time(takes)]
+        if not clips:
+            raise DatasetError("nothing was recorded yet.", hint="Record some sentences, or upload recordings, first.")
+        clips = _on_their_sides(clips, every.values(), former, seed=seed)
+        about = _about(clips, {take.phrase_source for take in takes}, former, sources=sources, seed=seed)
         # First the sides, which may name more clips than there are, then the clips: killed between the two, the former dataset is whole.
         files.write_json(folder.path / DATASET_FILE, about)
         files.write_lines(folder.path / DATA_FILE, [_row(clip, about["language"]) for clip in clips])
@@ -50,40 +52,47 @@ def in_dataset(folder: RecordingsFolder) -> dict[str, str]:
     """The transcript of each clip as data.jsonl has it; empty before it was made."""
     if not (folder.path / DATA_FILE).is_file():
         return {}
-    rows = (json.loads(line) for line in files.read_text(folder.path / DATA_FILE).splitlines())
-    return {row["audio_path"]: row["text"] for row in rows}
+    return {clip.audio_path: clip.text for clip in read_lines(folder.path / DATA_FILE)[0]}
 
 
-def _on_their_sides(folder: RecordingsFolder, takes: Sequence[Take], former: Mapping[str, Any], *, seed: int) -> list[Clip]:
-    clips = [Clip(audio_path=take.file, path=folder.path / take.file, text=take.text, language=take.language) for take in takes]
-    sentences = {take.file: sentence_key(take.text) for take in Takes(folder).all().values()}
-    kept: dict[str, Split] = {}
-    for name, side in former.get("split", {}).get("sides", {}).items():
-        if name in sentences:
-            kept[sentences[name]] = side
+def _by_time(takes: Iterable[Take]) -> list[Take]:
+    return sorted(takes, key=lambda take: take.key)
+
+
+def _clip(folder: RecordingsFolder, take: Take) -> Clip:
+    return Clip(audio_path=take.file, path=folder.path / take.file, text=take.text, language=take.language)
+
+
+def _imported(folder: RecordingsFolder, recorded: set[str], language: str | None) -> list[Clip]:
+    """Clips that were in the dataset before anything was recorded into it, as they are."""
+    if not (folder.path / DATA_FILE).is_file():
+        return []
+    clips = read(folder.path / DATA_FILE)
+    return [replace(clip, language=clip.language or language) for clip in clips if clip.audio_path not in recorded]
+
+
+def _on_their_sides(clips: Sequence[Clip], takes: Iterable[Take], former: Mapping[str, Any], *, seed: int) -> list[Clip]:
+    sentences = {clip.audio_path: sentence_key(clip.text) for clip in clips} | {take.file: sentence_key(take.text) for take in takes}
+    kept: dict[str, Split] = {sentences[name]: side for name, side in former.get("split", {}).get("sides", {}).items() if name in sentences}
     try:
         return split_by_sentence(clips, seed=seed, kept=kept)
     except DatasetError:
-        return clips  # too few for a split: it can grow, or be published as it is
+        return list(clips)  # too few for a split: it can grow, or be published as it is
 
 
-def _row(clip: Clip, language: str) -> dict[str, object]:
-    more = {"language": clip.language} if clip.language != language else {}
-    return {"audio_path": clip.audio_path, "text": clip.text, **more}
+def _row(clip: Clip, language: str | None) -> dict[str, object]:
+    return replace(clip, language=clip.language if clip.language != language else None, split=None).row(clip.audio_path)
 
 
-def _about(
-    folder: RecordingsFolder, takes: Sequence[Take], clips: Sequence[Clip], former: Mapping[str, Any], *, sources: Mapping[str, Mapping[str, str]], seed: int
-) -> dict[str, Any]:
-    languages = sorted({take.language for take in takes})
-    marks = "".join(f"{hashlib.sha256((folder.path / take.file).read_bytes()).hexdigest()} {take.text}\n" for take in takes)
-    used = {take.phrase_source for take in takes}
+def _about(clips: Sequence[Clip], used: set[str], former: Mapping[str, Any], *, sources: Mapping[str, Mapping[str, str]], seed: int) -> dict[str, Any]:
+    heard = Counter(clip.language for clip in clips if clip.language)
+    marks = "".join(f"{hashlib.sha256(clip.path.read_bytes()).hexdigest()} {clip.text}\n" for clip in clips)
     return {
         "schema": SCHEMA,
-        "languages": languages,
-        "language": max(languages, key=lambda code: sum(take.language == code for take in takes)),
-        "num_clips": len(takes),
-        "duration_s": round(sum(soundfile.info(folder.path / take.file).duration for take in takes), 3),
+        "languages": sorted(heard),
+        "language": heard.most_common(1)[0][0] if heard else None,
+        "num_clips": len(clips),
+        "duration_s": round(sum(soundfile.info(clip.path).duration for clip in clips), 3),
         "content_hash": hashlib.sha256(marks.encode()).hexdigest(),
         "sources": {name: dict(about) for name, about in sources.items() if name in used},
         "split": {

@@ -106,7 +106,7 @@ class Reading:
         return self._grown(by=MORE)
 
     def _grown(self, *, to: int = 0, by: int = 0) -> ReadingList:
-        now = self._need()
+        now = self.needed()
         if to and now.shown >= min(to, len(now.phrases)):
             return now  # nothing to write
         with self._changing() as (language, lists):
@@ -117,7 +117,7 @@ class Reading:
 
     def skip(self, phrase: str, reason: str) -> ReadingList:
         """Never show a sentence again; the next one comes in its place. Raises CallError if it is not on the page."""
-        self._need()
+        self.needed()
         with self._changing() as (language, lists):
             each = lists[language]
             place = next((place for place, row in enumerate(each.rows) if row.id == phrase), None)
@@ -138,7 +138,8 @@ class Reading:
             raise CallError("this sentence is not known here.", hint="Reload the page.")
         return found
 
-    def _need(self) -> ReadingList:
+    def needed(self) -> ReadingList:
+        """The list of the language that is being read. Raises CallError before one was chosen."""
         if (now := self.now()) is None:
             raise CallError("no language was chosen yet.", hint="Choose one in the first step.")
         return now

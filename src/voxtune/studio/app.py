@@ -19,12 +19,13 @@ from starlette.routing import BaseRoute
 
 from voxtune import files
 from voxtune.errors import InUseError
-from voxtune.studio import look, progress, recording_routes, routes
+from voxtune.studio import dataset_routes, look, progress, recording_routes, routes, run_routes
 from voxtune.studio.access import VISITORS, Gate, Room, check_host, is_loopback
 from voxtune.studio.island import island
+from voxtune.studio.light import LightBlocks
 from voxtune.studio.page import QUIET, STEPS, Page, renew
 from voxtune.studio.shell import answering
-from voxtune.studio.steps import language, phrases, recordings
+from voxtune.studio.steps import dataset, evaluation, language, phrases, recordings, training
 from voxtune.studio.words import AskedLanguage, Labels
 from voxtune.workspace import Workspace
 
@@ -32,13 +33,15 @@ MAX_UPLOAD_BYTES = 200_000_000
 """Of one file; half an hour of WAV at 48 kHz in 16 bits is 173 MB."""
 
 _USER = "voxtune"
-_STEPS = (language, phrases, recordings)
+_KNOWN_KEY = "() => { try { return [localStorage.getItem('vx-key') || '']; } catch { return ['']; } }"
+_KEEP_KEY = "key => { try { localStorage.setItem('vx-key', key); } catch { /* a new room at the next visit */ } }"
+_STEPS = (language, phrases, recordings, dataset, training, evaluation)
 
 
 def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
     """The page, and its words."""
     label = Labels()
-    with gr.Blocks(title="voxtune", analytics_enabled=False, fill_width=True) as page:
+    with LightBlocks(title="voxtune", analytics_enabled=False, fill_width=True) as page:
         key = gr.Textbox(visible=False)
         gr.Markdown(label("page.brand"), elem_classes="vx-brand")
         stepper = island("stepper", events=tuple(f"enter_{step}" for step in STEPS))
@@ -49,9 +52,9 @@ def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
             return issued, {"key": issued, **renew()}
 
         # A page of a Space knows its own room by its key; on one's own machine the key is asked for each time.
-        loaded = page.load(begin, key, [key, stepper], js="() => [localStorage.getItem('vx-key') || '']", **QUIET)
+        loaded = page.load(begin, key, [key, stepper], js=_KNOWN_KEY, **QUIET)
         if gate.is_shared:
-            loaded.then(None, key, None, js="key => { localStorage.setItem('vx-key', key); }", **QUIET)
+            loaded.then(None, key, None, js=_KEEP_KEY, **QUIET)
         for step in _STEPS:
             step.build(Page(gate=gate, label=label, key=key, stepper=stepper, loaded=loaded))
     return page, label
@@ -59,7 +62,7 @@ def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
 
 def addresses(gate: Gate) -> list[BaseRoute]:
     """All addresses of the studio besides Gradio's."""
-    return [*routes.common(), *progress.routes(gate), *recording_routes.routes(gate)]
+    return [*routes.common(), *progress.routes(gate), *recording_routes.routes(gate), *dataset_routes.routes(gate), *run_routes.routes(gate)]
 
 
 def serve(workspace: Path, *, host: str, port: int | None, share: bool, password: str | None) -> str:
@@ -102,7 +105,6 @@ def serve(workspace: Path, *, host: str, port: int | None, share: bool, password
         )
     except OSError as error:  # gradio's word for a port that is taken
         raise InUseError(f"the studio cannot be served on {host}: {error}", hint="Another studio may be running: leave --port out, or name another.") from None
-    _slim(page.config)
     return str(public or local)
 
 
@@ -121,10 +123,3 @@ def _tidy(workspace: Path) -> None:
         if room.folder.path.is_dir():
             files.sweep(room.folder.path)
             room.takes.recover(room.reading.everything())
-
-
-def _slim(config: Any) -> None:
-    """Take out of the page's config what only Gradio's page about its API reads: each component says three times what it would take."""
-    for component in config["components"]:
-        for name in ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs"):
-            component.pop(name, None)

@@ -16,6 +16,7 @@ from voxtune.phrases.coverage import covered_share
 from voxtune.phrases.phrase import Phrase
 from voxtune.recordings.reading import MAX_ROWS, ReadingList
 from voxtune.recordings.takes import MAX_DEVICE_BYTES, Take
+from voxtune.studio import sentences, words
 from voxtune.studio.access import Gate, Room
 from voxtune.studio.routes import body, json_body, route
 
@@ -38,17 +39,19 @@ def routes(gate: Gate) -> list[BaseRoute]:
 
 
 async def _reading(request: Request, room: Room) -> Any:
-    return await run_in_threadpool(lambda: reading_json(room, room.reading.show()))
+    """With `show` the first sentences count as shown, and stay; a page that has not come to them yet asks without."""
+    reading = room.reading.show if "show" in request.query_params else room.reading.needed
+    return await run_in_threadpool(lambda: _reading_as_asked(request, room, reading()))
 
 
 async def _more(request: Request, room: Room) -> Any:
-    return await run_in_threadpool(lambda: reading_json(room, room.reading.more()))
+    return await run_in_threadpool(lambda: _reading_as_asked(request, room, room.reading.more()))
 
 
 async def _skip(request: Request, room: Room) -> Any:
     asked = await json_body(request)
     phrase, reason = str(asked.get("phrase", "")), str(asked.get("reason", ""))
-    return await run_in_threadpool(lambda: reading_json(room, room.reading.skip(phrase, reason)))
+    return await run_in_threadpool(lambda: _reading_as_asked(request, room, room.reading.skip(phrase, reason)))
 
 
 async def _put(request: Request, room: Room) -> Any:
@@ -96,12 +99,18 @@ def _answer(room: Room, take: Take) -> dict[str, Any]:
     """The row that a take belongs to, as it is now."""
     now = room.reading.now()
     takes = list(room.takes.all().values())
-    phrase = Phrase(text=take.text, language=take.language, source="file") if take.source == "upload" else room.reading.find(take.phrase)
+    # A sentence that no list knows any more, or never did: an upload, or a take of a folder that was copied without its lists.
+    phrase = room.reading.everything().get(take.phrase) or Phrase(text=take.text, language=take.language, source="file")
     return {"row": _row(phrase, takes, room.takes.kept(takes).get(take.group)), "progress": _progress(room, now, takes)}
 
 
-def reading_json(room: Room, now: ReadingList) -> dict[str, Any]:
+def _reading_as_asked(request: Request, room: Room, now: ReadingList) -> dict[str, Any]:
+    return reading_json(room, now, words.words(words.chosen(request.headers.get("accept-language", ""))))
+
+
+def reading_json(room: Room, now: ReadingList, said: words.Words) -> dict[str, Any]:
     """The sentences on the page and their takes, as the recorder takes them."""
+    why = sentences.why_not_granary(room, now)
     known = LANGUAGES.get(now.language)
     takes = list(room.takes.all().values())
     kept = room.takes.kept(takes)
@@ -110,7 +119,7 @@ def reading_json(room: Room, now: ReadingList) -> dict[str, Any]:
         "name": known.name if known else now.language,
         "dir": "rtl" if now.language in _RIGHT_TO_LEFT else "ltr",
         "source": now.source,
-        "notice": now.notice,
+        "notice": said.say(f"phrases.why.{why}") if why else "",
         "attribution": now.sources.get(now.source, {}).get("attribution", ""),
         "rows": [_row(phrase, takes, kept.get(phrase.id)) for phrase in now.rows],
         "progress": _progress(room, now, takes),

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 import gradio as gr
+from gradio.i18n import I18nData
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -92,6 +93,14 @@ class _OneLanguage(dict[str, dict[str, str]]):
         return {code: dict(self[code]) for code in {"en", language} if code == language or language not in self}
 
 
+class _Label(I18nData):
+    """Words to be translated in the browser, by their key alone: a page has a hundred of these."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the browser reads it."""
+        return {"key": self.key}
+
+
 class Labels(gr.I18n):
     """The words that components show, translated in the browser."""
 
@@ -103,7 +112,7 @@ class Labels(gr.I18n):
         """The words of `key`, for a component's label, info, placeholder or value. Raises KeyError for a key that is not in the words."""
         assert key in words("en"), f"no words for {key}"
         self._used.add(key)
-        return super().__call__(key)
+        return _Label(key)
 
     @property
     def translations_dict(self) -> dict[str, dict[str, str]]:

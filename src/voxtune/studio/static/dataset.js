@@ -105,7 +105,7 @@ class Desk {
 
   #paint() {
     const {data} = this;
-    const empty = !data.rows.length && !data.made;
+    const empty = !data.rows.length && (!data.made || data.trash.length > 0);
     this.root.dataset.state = empty ? 'empty' : 'ready';
     put(this.find('empty-title'), t(data.trash.length ? 'dataset.empty_trash' : 'dataset.empty'));
     paintHead(this.root, data);

@@ -8,7 +8,7 @@ import {Reading} from './recorder-reading.js';
 import * as sayings from './recorder-sayings.js';
 import {Takes} from './recorder-takes.js';
 import {View} from './recorder-view.js';
-import {ApiError, api, go, t} from './studio.js';
+import {api, ApiError, at, go, t} from './studio.js';
 
 const WITHOUT_REMEDY = new Set(['insecure', 'unsupported']);
 
@@ -49,7 +49,7 @@ export class Desk {
   /** Asks the server for the list. Takes acknowledged meanwhile are newer than its answer: then it is asked again. */
   async refresh() {
     const asked = this.takes.changes;
-    const json = await api.json('reading');
+    const json = await api.json(at() === 'recordings' ? 'reading?show=1' : 'reading'); // unseen, it shows nobody any sentence
     if (asked !== this.takes.changes) return this.refresh();
     const before = this.reading.current;
     const first = !this.reading.loaded;

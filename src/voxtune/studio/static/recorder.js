@@ -48,6 +48,7 @@ export async function mount(element, gradio = {}) {
     online: () => takes.outbox.flush(),
     wouldLose: () => booth.busy || !takes.outbox.safe,
   });
+  document.addEventListener('vx:record', (event) => desk.select(desk.reading.place(event.detail.phrase)));
   const reason = obstacle();
   if (reason) booth.tell.trouble(reason);
   takes.outbox.flush();

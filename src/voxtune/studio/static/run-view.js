@@ -21,7 +21,7 @@ function facts(status) {
   if (status.total_steps) said.push(t('run.step', {n: status.step, all: status.total_steps}));
   if (status.epoch && status.state !== 'queued') said.push(t('run.epoch', {n: number(status.epoch, 1), all: number(status.epochs, 1)}));
   if (ACTIVE.includes(status.state) && status.seconds_left) said.push(t('run.left', {time: duration(status.seconds_left)}));
-  if (!ACTIVE.includes(status.state)) said.push(moment(status.updated_at));
+  if (!ACTIVE.includes(status.state) && status.updated_at) said.push(moment(status.updated_at));
   return said.join(' · ');
 }
 
@@ -69,8 +69,10 @@ function failure(box, status) {
   const failed = status.state === 'failed' || status.state === 'unreadable';
   if (failed && box.hidden) {
     const said = (name, text) => { box.querySelector(name).textContent = text; };
-    said('h4', known('run.failed.' + status.code, status.message));
-    said('.vx-run-advice', known('run.advice.' + status.code, ''));
+    const damaged = status.state === 'unreadable';
+    said('h4', damaged ? status.message : known('run.failed.' + status.code, status.message));
+    said('.vx-run-advice', damaged ? status.hint : known('run.advice.' + status.code, ''));
+    box.querySelector('details').hidden = damaged;
     said('.vx-run-message', status.message);
     said('.vx-run-hint', status.hint);
     const lines = status.last_lines ?? [];

@@ -76,7 +76,11 @@ export async function mount(element, {trigger}) {
     const wanted = chosen;
     const short = runs.find(run => run.id === wanted);
     find('body').hidden = false;
-    if (short.state === 'unreadable') { card(root, {...short, memory: {}, total_steps: 0, updated_at: 0}, metrics); find('curves').hidden = find('log').hidden = true; return CALM_MS; }
+    if (short.state === 'unreadable') {
+      card(root, {...short, memory: {}, total_steps: 0}, metrics);
+      for (const part of ['curves', 'log', 'warnings', 'samples']) find(part).hidden = true;
+      return CALM_MS;
+    }
     const found = await api.json('runs/' + encodeURIComponent(wanted) + '?events=' + eventsAt + '&log=' + log.offset);
     if (wanted !== chosen) return 0;   // another was chosen meanwhile
     eventsAt = found.events_offset;

@@ -8,11 +8,13 @@ export async function mount(element, {props, trigger, watch}) {
   let state = {open: [STEPS[0]], done: [], suggest: STEPS[0]};
   let wanted = location.hash.slice(1);
 
+  let built = false;
   const take = () => {
     const said = props.value;
     if (!said) return;
     setKey(said.key);
-    if (said.go) { wanted = said.go; refresh(); } else if (said.seq) refresh();
+    if (said.go) wanted = said.go;
+    if (built && said.seq) refresh();
   };
   watch('value', take);
   take();
@@ -84,5 +86,6 @@ export async function mount(element, {props, trigger, watch}) {
   document.addEventListener('vx:go', event => { wanted = event.detail.step; refresh(); });
   document.addEventListener('vx:changed', refresh);
   addEventListener('popstate', () => { const step = location.hash.slice(1); if (STEPS.includes(step)) show(step); });
+  built = true;
   await refresh();
 }

@@ -75,6 +75,18 @@ api.json = async (path, options = {}) => {
   return body;
 };
 
+/** Fill a part of the page: its template and its module, by their name. */
+export async function island(name, element, gradio) {
+  try {
+    const [template, part] = await Promise.all([fetch(new URL(name + '.html', import.meta.url)).then(answer => answer.text()), import('./' + name + '.js')]);
+    element.innerHTML = template;
+    await part.mount(element, gradio);
+  } catch (error) {
+    element.textContent = 'This part of the page could not be loaded: ' + error.message;
+    throw error;
+  }
+}
+
 /** Say something to who cannot see the page. */
 export function announce(text) {
   const region = document.getElementById('vx-live');

@@ -16,6 +16,7 @@ from voxtune.studio.access import Room
 from voxtune.studio.island import island
 from voxtune.studio.page import QUIET, WAITING, Page, renew, show
 from voxtune.studio.shell import answering
+from voxtune.studio.steps import upload
 
 
 def build(page: Page) -> None:
@@ -27,6 +28,7 @@ def build(page: Page) -> None:
             sentence = gr.Textbox(label=page.label("fallback.sentence"), interactive=False, elem_id="vx-fallback-sentence")
             take = gr.Audio(sources=["microphone", "upload"], type="filepath", buttons=[], label=page.label("fallback.audio"), elem_id="vx-fallback-audio")
             save = gr.Button(page.label("fallback.save"), elem_id="vx-fallback-save")
+        upload.part(page)
         on = gr.Button(page.label("recordings.next"), variant="primary", elem_id="vx-recordings-next", elem_classes="vx-next")
 
     @answering

@@ -1,0 +1,51 @@
+"""A page whose config says only what its browser needs to hear: less than half of what Gradio sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+_FOR_API = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs", "skip_api", "component_class_id", "key")
+"""Of a component: read by Gradio's page about its API, which there is none of here, and for components that are not Gradio's own."""
+
+_FOR_OTHERS: dict[str, Any] = {
+    "api_description": None,
+    "batch": False,
+    "cancels": [],
+    "collects_event_data": False,
+    "component_prop_inputs": [],
+    "event_specific_args": None,
+    "js": None,
+    "js_implementation": None,
+    "max_batch_size": 4,
+    "render_id": None,
+    "rendered_in": None,
+    "scroll_to_output": False,
+    "show_progress_on": None,
+    "stream_every": 0.5,
+    "time_limit": None,
+    "trigger_after": None,
+    "trigger_only_on_failure": False,
+    "trigger_only_on_success": False,
+}
+"""Of an event: what the page takes for granted where it is not said (gradio 6.31)."""
+
+
+class LightBlocks(gr.Blocks):
+    """Blocks without what describes them to programs: the studio has no API."""
+
+    def get_config_file(self) -> Any:
+        """The config that the page is made of."""
+        config = super().get_config_file()
+        for component in config["components"]:
+            for name in _FOR_API:
+                component.pop(name, None)
+            component["props"].pop("preserved_by_key", None)  # of components that are rendered anew by gr.render, which there are none of
+            if component["props"].get("_selectable") is False:
+                del component["props"]["_selectable"]
+        for event in config["dependencies"]:
+            for name, usual in _FOR_OTHERS.items():
+                if name in event and event[name] == usual:
+                    del event[name]
+        return config
