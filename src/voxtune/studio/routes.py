@@ -58,6 +58,7 @@ def address(name: str) -> str:
 
 class _KeptForEver(StaticFiles):
     async def get_response(self, path: str, scope: Any) -> Response:
+        """Answer with the file, to be kept."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response

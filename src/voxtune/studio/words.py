@@ -42,11 +42,7 @@ class Words(dict[str, str]):
 @functools.cache
 def words(language: str) -> Words:
     """The words of one of LANGUAGES; what is not translated is English."""
-    parts: dict[str, str] = {}
-    for path in sorted(resources.files("voxtune.studio").joinpath("words/parts").iterdir(), key=lambda each: each.name):
-        if path.name.endswith(".en.json"):
-            parts.update(json.loads(path.read_text(encoding="utf-8")))
-    return Words(language, {**_file("en"), **parts, **_file(language)})
+    return Words(language, {**_file("en"), **_file(language)})
 
 
 def _file(language: str) -> dict[str, str]:
