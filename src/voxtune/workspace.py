@@ -135,3 +135,8 @@ class Workspace:
     def private(self) -> Path:
         """What the studio keeps for itself: its key, and uploads that are not saved yet."""
         return self.path / ".voxtune"
+
+    @property
+    def downloads(self) -> Path:
+        """ZIPs that wait for the browser that asked for them."""
+        return self.private / "downloads"

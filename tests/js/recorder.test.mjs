@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {levelWord} from '../../src/voxtune/studio/static/meter.js';
+import {shortened} from '../../src/voxtune/studio/static/microphone.js';
 import {keyName} from '../../src/voxtune/studio/static/recorder-keys.js';
 import {Reading, isGood} from '../../src/voxtune/studio/static/recorder-reading.js';
 
@@ -66,4 +67,9 @@ test('a key is named by its letter, and by its place on keyboards of other scrip
 
 test('a level is judged only while somebody speaks', () => {
   assert.deepEqual([-50, -30, -15, -2].map(levelWord), ['none', 'quiet', 'good', 'loud']);
+});
+
+test('a microphone with a long name is not cut within a letter', () => {
+  assert.equal(shortened('USB'), 'USB');
+  assert.equal(shortened('a'.repeat(79) + '🎤🎤'), 'a'.repeat(79) + '🎤');
 });

@@ -82,3 +82,36 @@ def test_a_reload_comes_back_to_the_same_step(studio: Studio) -> None:
         shown.reload()
         shown.wait_for_selector("body[data-vx-step=phrases]")
         shown.wait_for_selector("#vx-preview li")
+
+
+def test_an_open_page_goes_on_after_the_program_was_started_anew(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        studio.kill()
+        studio.start()
+        shown.locator("#vx-language input").click()
+        shown.locator("#vx-language input").fill("Deutsch")
+        shown.keyboard.press("Enter")
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        shown.get_by_label("My own sentences").check()
+        shown.fill("#vx-own-lines textarea", "Eins ist genug.")
+        shown.click("#vx-own-use")
+        shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 1")
+    assert studio.call("GET", "reading?show=1").json()["rows"][0]["text"] == "Eins ist genug."
+
+
+def test_ones_own_sentences_are_there_again_after_another_choice_and_a_reload(studio: Studio) -> None:
+    with browser() as chromium, page(chromium, studio) as shown:
+        shown.click("#vx-language-next")
+        shown.wait_for_selector("#vx-preview li")
+        shown.get_by_label("My own sentences").check()
+        shown.fill("#vx-own-lines textarea", "The stent sits well.\nGive her ten milligrams.")
+        shown.click("#vx-own-use")
+        shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 2")
+        shown.get_by_label("Everyday sentences").check()
+        shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 10")
+        shown.reload()
+        shown.wait_for_selector("#vx-preview li")
+        shown.get_by_label("My own sentences").check()
+        shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 2")
+        assert shown.locator("#vx-own-lines textarea").input_value() == "The stent sits well.\nGive her ten milligrams."

@@ -111,3 +111,35 @@ def test_a_damaged_list_is_told_and_left_alone(reading: Reading) -> None:
     reading.folder.reading.write_text('{"schema": 1, "lists": {"en": []}}')
     with pytest.raises(DatasetError, match=r"reading\.json"):
         reading.now()
+
+
+def test_sentences_that_come_late_are_for_who_left_the_choice_to_us(reading: Reading) -> None:
+    reading.choose("en", "auto", phrase_list(SENTENCES), set())
+    reading.choose("en", "file", phrase_list(["Mine.", "Mine too."]), set())
+    reading.arrive(phrase_list(["A late sentence."]))
+    now = reading.now()
+    assert now is not None
+    assert [phrase.text for phrase in now.phrases] == ["Mine.", "Mine too."]
+    assert reading.choose("en", "auto", None, set()).phrases[0].text == "A late sentence."
+
+
+def test_ones_own_sentences_outlive_another_choice(reading: Reading) -> None:
+    own = [f"My own sentence {number}." for number in range(25)]
+    reading.choose("en", "file", phrase_list(own), set())
+    reading.show()
+    reading.more()
+    reading.choose("en", "pack", phrase_list(SENTENCES), set())
+    reading.choose("de", "pack", phrase_list(["Guten Tag."], "de"), set())
+    back = reading.choose("en", "file", None, set())
+    assert [phrase.text for phrase in back.phrases] == own
+    assert len(back.rows) == 20
+
+
+def test_a_recorded_sentence_of_another_choice_comes_to_the_front_once(reading: Reading) -> None:
+    first = reading.choose("en", "pack", phrase_list(SENTENCES), set()).phrases[0]
+    reading.show()
+    reading.choose("en", "file", phrase_list(["Mine."]), set())
+    reading.show()
+    for _ in range(2):
+        now = reading.choose("en", "file", None, {first.id})
+        assert [row.text for row in now.rows] == [first.text, "Mine."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,28 @@ def test_clips_that_were_imported_stay_as_they_are(takes: Takes) -> None:
     after = {clip.audio_path: (clip.text, clip.split) for clip in store.load(takes.folder.path).clips}
     assert before.items() <= after.items()
     assert about["num_clips"] == len(after) == 20
+
+
+def test_a_held_out_recording_stays_held_out_when_it_is_corrected_to_a_sentence_of_training(takes: Takes) -> None:
+    made = record(takes, 30)
+    recorded.make(takes.folder, sources={})
+    sides = {clip.audio_path: clip.split for clip in store.load(takes.folder.path).clips}
+    held_out = [take for take in made if sides[take.file] == "test"]
+    for take in held_out:
+        trained = next(each for each in reversed(made) if sides[each.file] == "train")
+        takes.edit(take.key, trained.text)
+        recorded.make(takes.folder, sources={})
+        assert {clip.audio_path: clip.split for clip in store.load(takes.folder.path).clips}[take.file] == "test"
+
+
+def test_what_cannot_stand_beside_takes_is_said_with_its_line(takes: Takes) -> None:
+    takes.folder.path.mkdir(parents=True)
+    record(takes, 3)
+    for row, words in (
+        ({"audio_path": "gone.wav", "text": "x"}, "not there"),
+        ({"audio_path": "a.wav", "text": "x", "start_s": 0.0, "end_s": 1.0}, "part of a file"),
+    ):
+        (takes.folder.path / "data.jsonl").write_text(json.dumps(row) + "\n")
+        with pytest.raises(DatasetError, match=words) as error:
+            recorded.make(takes.folder, sources={})
+        assert error.value.line == 1

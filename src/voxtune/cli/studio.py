@@ -21,7 +21,8 @@ def studio(host: str, port: int | None, workspace: Path, share: bool, open_: boo
     """The studio: language to trained model in one page."""
     from voxtune.studio import app
 
-    address = app.serve(workspace, host=host, port=port, share=share, password=os.environ.get("VOXTUNE_PASSWORD") or None)
+    password = os.environ.pop("VOXTUNE_PASSWORD", "") or None  # taken out, so that no process started from here knows it
+    address = app.serve(workspace, host=host, port=port, share=share, password=password)
     console().print(f"voxtune is at [bold]{address}[/]  (Ctrl-C ends it; runs go on)", soft_wrap=True)
     if open_:
         click.launch(address)

@@ -10,7 +10,7 @@ from typing import Any
 
 import soundfile
 
-from voxtune import files
+from voxtune import audio, files
 from voxtune.dataset.clips import Clip, Split, read, read_lines
 from voxtune.dataset.split import counts, split_by_sentence
 from voxtune.dataset.store import read_about
@@ -19,6 +19,7 @@ from voxtune.phrases.cleaning import sentence_key
 from voxtune.recordings.takes import Take, Takes
 from voxtune.workspace import DATA_FILE, DATASET_FILE, SCHEMA, RecordingsFolder
 
+HELD_OUT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
 _WAIT_S = 30.0
 
 
@@ -67,13 +68,24 @@ def _imported(folder: RecordingsFolder, recorded: set[str], language: str | None
     """Clips that were in the dataset before anything was recorded into it, as they are."""
     if not (folder.path / DATA_FILE).is_file():
         return []
-    clips = read(folder.path / DATA_FILE)
-    return [replace(clip, language=clip.language or language) for clip in clips if clip.audio_path not in recorded]
+    file = folder.path / DATA_FILE
+    clips = [clip for clip in read(file) if clip.audio_path not in recorded]
+    for clip in clips:
+        if clip.start_s is not None or clip.end_s is not None:
+            hint = "Move it away and import it with `voxtune dataset import`, which makes a file of each part."
+            raise DatasetError("a part of a file cannot stand beside takes.", file=file, line=clip.line, hint=hint)
+        if not clip.path.is_file():
+            raise DatasetError(f"{clip.audio_path} is not there any more.", file=file, line=clip.line, hint="Put it back, or remove the line.")
+    return [replace(clip, language=clip.language or language) for clip in clips]
 
 
 def _on_their_sides(clips: Sequence[Clip], takes: Iterable[Take], former: Mapping[str, Any], *, seed: int) -> list[Clip]:
     sentences = {clip.audio_path: sentence_key(clip.text) for clip in clips} | {take.file: sentence_key(take.text) for take in takes}
-    kept: dict[str, Split] = {sentences[name]: side for name, side in former.get("split", {}).get("sides", {}).items() if name in sentences}
+    former_sides = former.get("split", {}).get("sides", {})
+    # A sentence that stood on two sides, as one that was corrected to another's, is held out: the test before validation before training.
+    kept: dict[str, Split] = {
+        sentences[name]: side for wanted in reversed(HELD_OUT_FIRST) for name, side in former_sides.items() if side == wanted and name in sentences
+    }
     try:
         return split_by_sentence(clips, seed=seed, kept=kept)
     except DatasetError:
@@ -84,6 +96,13 @@ def _row(clip: Clip, language: str | None) -> dict[str, object]:
     return replace(clip, language=clip.language if clip.language != language else None, split=None).row(clip.audio_path)
 
 
+def _duration_s(clip: Clip) -> float:
+    try:
+        return float(soundfile.info(clip.path).duration)
+    except soundfile.LibsndfileError:
+        return len(audio.read(clip.path)) / audio.SAMPLE_RATE_HZ  # M4A and its kin
+
+
 def _about(clips: Sequence[Clip], used: set[str], former: Mapping[str, Any], *, sources: Mapping[str, Mapping[str, str]], seed: int) -> dict[str, Any]:
     heard = Counter(clip.language for clip in clips if clip.language)
     marks = "".join(f"{hashlib.sha256(clip.path.read_bytes()).hexdigest()} {clip.text}\n" for clip in clips)
@@ -92,7 +111,7 @@ def _about(clips: Sequence[Clip], used: set[str], former: Mapping[str, Any], *, 
         "languages": sorted(heard),
         "language": heard.most_common(1)[0][0] if heard else None,
         "num_clips": len(clips),
-        "duration_s": round(sum(soundfile.info(clip.path).duration for clip in clips), 3),
+        "duration_s": round(sum(_duration_s(clip) for clip in clips), 3),
         "content_hash": hashlib.sha256(marks.encode()).hexdigest(),
         "sources": {name: dict(about) for name, about in sources.items() if name in used},
         "split": {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,11 +22,6 @@ NUM_BESIDE = 5
 
 _DELIMITERS = ("\t", "|", ";", ",")
 _BLANK = "(blank)"
-
-
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """Name order as a person sees it: clip2 before clip10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 @dataclass(frozen=True, kw_only=True)

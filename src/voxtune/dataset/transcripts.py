@@ -32,16 +32,16 @@ def find_audio(places: Sequence[Path]) -> list[Path]:
             if not inside:
                 hint = f"Files ending in {' '.join(sorted(SUFFIXES))} are taken from a folder."
                 raise CallError(f"{place} holds no audio files.", hint=hint)
-            found += sorted(inside, key=lambda file: _in_order(str(file.relative_to(place))))
+            found += sorted(inside, key=lambda file: natural_order(str(file.relative_to(place))))
         elif place.exists():
             found.append(place)
         else:
             raise CallError(f"{place} does not exist.", hint="Check the path.")
     unique = list(dict.fromkeys(found))
-    return unique if len(places) == 1 else sorted(unique, key=lambda file: _in_order(str(file)))
+    return unique if len(places) == 1 else sorted(unique, key=lambda file: natural_order(str(file)))
 
 
-def _in_order(name: str) -> list[tuple[int, int, str]]:
+def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Name order as a person sees it: clip2 before clip10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 

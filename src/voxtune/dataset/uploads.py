@@ -18,7 +18,8 @@ import soundfile
 from voxtune import audio, containers, files
 from voxtune.dataset.checks import wave_problems
 from voxtune.dataset.clips import Clip
-from voxtune.dataset.transcript_lines import Listing, match, natural_order
+from voxtune.dataset.transcript_lines import Listing, match
+from voxtune.dataset.transcripts import natural_order
 from voxtune.errors import AudioError, CallError
 from voxtune.phrases.cleaning import one_line, text_problem
 from voxtune.phrases.phrase import Phrase

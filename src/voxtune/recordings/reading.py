@@ -1,7 +1,7 @@
 """The reading list: which sentences of a language are there to read, in which order, and how many of them are shown.
 
-A list of one language never loses its place to another's: each is kept, and the sentence of a take is known by its id, which is
-made of its language and text.
+Each language has a list for each place that its sentences may come from, and none is lost when another is read. The sentence of a take
+is known by its id, which is made of its language and text.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ _WAIT_S = 10.0
 
 @dataclass(kw_only=True)
 class ReadingList:
-    """The sentences of one language."""
+    """The sentences of one language from one choice."""
 
     language: str
     choice: str = "auto"
     """Where a person wanted them from: auto, granary, pack, practice or file."""
     source: str = "pack"
     """Where those that come next are from."""
-    notice: str = ""
     phrases: list[Phrase] = field(default_factory=list)
     shown: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
@@ -57,45 +56,50 @@ class ReadingList:
 
 
 class Reading:
-    """The reading lists of one dataset folder, one a language. Every change is made under a lock and written whole."""
+    """The reading lists of one dataset folder, one for each language and choice. Every change is made under a lock and written whole."""
 
     def __init__(self, folder: RecordingsFolder) -> None:
         self.folder = folder
 
     def now(self) -> ReadingList | None:
-        """The list of the language that is being read, or None before one was chosen."""
-        language, lists = self._read()
-        return lists.get(language)
+        """The list that is being read, or None before a language was chosen."""
+        lists = self._read()
+        return lists.of(lists.language)
 
     def everything(self) -> dict[str, Phrase]:
         """Every sentence of every list by its id."""
-        return {phrase.id: phrase for each in self._read()[1].values() for phrase in (*each.past, *each.phrases)}
+        return {phrase.id: phrase for each in self._read().all for phrase in (*each.past, *each.phrases)}
 
-    def of(self, language: str) -> ReadingList | None:
-        """The list of a language, whether it is being read or not."""
-        return self._read()[1].get(language)
+    def of(self, language: str, choice: str = "") -> ReadingList | None:
+        """The list of a language from a choice, or from the one that was made last, whether it is being read or not."""
+        return self._read().of(language, choice)
 
     def choose(self, language: str, choice: str, found: PhraseList | None, recorded: set[str]) -> ReadingList:
         """Read `language` from now on, from `choice`; a list that is there goes on as it is unless `found` gives another.
 
         Sentences whose ids are `recorded` stay in front. Raises CallError where there is no list and none was given.
         """
-        with self._changing() as (_, lists):
+        with self._changing() as lists:
+            before = lists.of(language, choice)
             if found is not None:
-                lists[language] = _renewed(lists.get(language), found, choice, recorded)
-            if language not in lists:
+                before = _renewed(lists, found, choice, recorded)
+            if before is None:
                 raise CallError(f"there are no sentences of {language} yet.", hint="Choose where they shall come from.")
-            self._write(language, lists)
-            return lists[language]
+            known = {phrase.id for phrase in before.phrases}
+            elsewhere = [phrase for phrase in lists.ever(language) if phrase.id in recorded - known]
+            before.phrases = elsewhere + before.phrases
+            before.shown = min(before.shown + len(elsewhere), MAX_ROWS, len(before.phrases)) if before.shown else 0
+            lists.take(before)
+            return before
 
     def arrive(self, found: PhraseList) -> ReadingList | None:
-        """Sentences that came late: they take the place of those not shown yet."""
-        with self._changing() as (language, lists):
-            if (before := lists.get(found.language)) is None:
+        """Sentences for who left the choice to us, that came late: they take the place of those not shown yet."""
+        with self._changing() as lists:
+            if (before := lists.of(found.language, "auto")) is None:
                 return None
-            lists[found.language] = _renewed(before, found, before.choice, {phrase.id for phrase in before.rows}, shown=before.shown)
-            self._write(language, lists)
-            return lists[found.language]
+            renewed = _renewed(lists, found, "auto", {phrase.id for phrase in before.rows}, shown=before.shown)
+            lists.put(renewed)
+            return renewed
 
     def show(self) -> ReadingList:
         """Show the first sentences, if none are. Raises CallError before a language was chosen."""
@@ -109,17 +113,15 @@ class Reading:
         now = self.needed()
         if to and now.shown >= min(to, len(now.phrases)):
             return now  # nothing to write
-        with self._changing() as (language, lists):
-            each = lists[language]
+        with self._changing() as lists:
+            each = lists.needed()
             each.shown = min(max(to, each.shown + by), MAX_ROWS, len(each.phrases))
-            self._write(language, lists)
             return each
 
     def skip(self, phrase: str, reason: str) -> ReadingList:
         """Never show a sentence again; the next one comes in its place. Raises CallError if it is not on the page."""
-        self.needed()
-        with self._changing() as (language, lists):
-            each = lists[language]
+        with self._changing() as lists:
+            each = lists.needed()
             place = next((place for place, row in enumerate(each.rows) if row.id == phrase), None)
             if place is None:
                 raise CallError("this sentence is not on the page.", hint="Reload the page.")
@@ -128,7 +130,6 @@ class Reading:
             if each.shown <= len(each.phrases):
                 each.phrases.insert(place, each.phrases.pop(each.shown - 1))  # the first that was not shown yet
             each.shown = min(each.shown, len(each.phrases))
-            self._write(language, lists)
             return each
 
     def find(self, phrase: str) -> Phrase:
@@ -139,31 +140,69 @@ class Reading:
         return found
 
     def needed(self) -> ReadingList:
-        """The list of the language that is being read. Raises CallError before one was chosen."""
-        if (now := self.now()) is None:
-            raise CallError("no language was chosen yet.", hint="Choose one in the first step.")
-        return now
+        """The list that is being read. Raises CallError before a language was chosen."""
+        return self._read().needed()
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[tuple[str, dict[str, ReadingList]]]:
+    def _changing(self) -> Iterator[_Lists]:
+        """The lists, to be changed; written when that went well."""
         with files.locked(self.folder.reading_lock, wait_s=_WAIT_S):
-            yield self._read()
+            lists = self._read()
+            yield lists
+            value: dict[str, Any] = {"schema": SCHEMA, "language": lists.language, "choices": lists.choices, "lists": [asdict(each) for each in lists.all]}
+            files.write_json(self.folder.reading, value)
 
-    def _read(self) -> tuple[str, dict[str, ReadingList]]:
+    def _read(self) -> _Lists:
         if not self.folder.reading.is_file():
-            return "", {}
+            return _Lists()
         try:
             value = json.loads(files.read_text(self.folder.reading))
             if value["schema"] > SCHEMA:
                 raise ValueError("of a newer voxtune")
-            return str(value["language"]), {code: _parsed(each) for code, each in value["lists"].items()}
+            return _Lists(language=str(value["language"]), choices=dict(value["choices"]), all=[_parsed(each) for each in value["lists"]])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             hint = "Move it away: the takes are in takes.jsonl, and the sentences are drawn anew."
             raise DatasetError(f"not a reading list: {error}", file=self.folder.reading, hint=hint) from None
 
-    def _write(self, language: str, lists: dict[str, ReadingList]) -> None:
-        value: dict[str, Any] = {"schema": SCHEMA, "language": language, "lists": {code: asdict(each) for code, each in lists.items()}}
-        files.write_json(self.folder.reading, value)
+
+@dataclass(kw_only=True)
+class _Lists:
+    """What reading.json holds."""
+
+    language: str = ""
+    """That is being read."""
+    choices: dict[str, str] = field(default_factory=dict)
+    """Of each language, where its sentences were wanted from last."""
+    all: list[ReadingList] = field(default_factory=list)
+
+    def of(self, language: str, choice: str = "") -> ReadingList | None:
+        """The list of a language from a choice, or from the last one."""
+        wanted = (language, choice or self.choices.get(language, ""))
+        return next((each for each in self.all if (each.language, each.choice) == wanted), None)
+
+    def needed(self) -> ReadingList:
+        """The list that is being read."""
+        if (now := self.of(self.language)) is None:
+            raise CallError("no language was chosen yet.", hint="Choose one in the first step.")
+        return now
+
+    def ever(self, language: str) -> list[Phrase]:
+        """Every sentence of a language that any of its lists has or had, each once."""
+        found = {phrase.id: phrase for each in self.all if each.language == language for phrase in (*each.past, *each.phrases)}
+        return list(found.values())
+
+    def skipped(self, language: str) -> set[str]:
+        """Sentences of a language that a person did not want, from wherever."""
+        return {phrase for each in self.all if each.language == language for phrase in each.skipped}
+
+    def put(self, new: ReadingList) -> None:
+        """Take `new` in the place of the list of its language and choice."""
+        self.all = [each for each in self.all if (each.language, each.choice) != (new.language, new.choice)] + [new]
+
+    def take(self, new: ReadingList) -> None:
+        """Read it from now on."""
+        self.put(new)
+        self.language, self.choices[new.language] = new.language, new.choice
 
 
 def _parsed(value: dict[str, Any]) -> ReadingList:
@@ -171,22 +210,23 @@ def _parsed(value: dict[str, Any]) -> ReadingList:
     return ReadingList(**{**value, **sentences})
 
 
-def _renewed(before: ReadingList | None, found: PhraseList, choice: str, staying: set[str], *, shown: int = 0) -> ReadingList:
+def _renewed(lists: _Lists, found: PhraseList, choice: str, staying: set[str], *, shown: int = 0) -> ReadingList:
     """A list of the sentences that stay and then of those that were found, none twice and none that was skipped."""
-    skipped = before.skipped if before else {}
-    stay = [phrase for phrase in (before.phrases if before else []) if phrase.id in staying]
-    known = {phrase.id for phrase in stay} | set(skipped)
+    before = lists.of(found.language, choice)
+    stay = [phrase for phrase in lists.ever(found.language) if phrase.id in staying]
+    if before is not None:  # in the order in which they were shown
+        places = {phrase.id: place for place, phrase in enumerate(before.phrases)}
+        stay.sort(key=lambda phrase: places.get(phrase.id, len(places)))
+    known = {phrase.id for phrase in stay} | lists.skipped(found.language)
     phrases = stay + [phrase for phrase in found.phrases if phrase.id not in known]
-    past = [*before.past, *(phrase for phrase in before.rows if phrase.id not in staying)] if before else []
     about = {"revision": found.revision, "licence": found.licence, "attribution": found.attribution}
     return ReadingList(
         language=found.language,
         choice=choice,
         source=found.source,
-        notice=found.notice,
         phrases=phrases,
         shown=min(shown or (len(stay) + FIRST if stay else 0), MAX_ROWS, len(phrases)),
-        skipped=skipped,
-        past=past,
+        skipped=before.skipped if before else {},
+        past=[*before.past, *(phrase for phrase in before.rows if phrase.id not in staying)] if before else [],
         sources={**(before.sources if before else {}), found.source: about},
     )

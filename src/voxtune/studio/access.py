@@ -7,12 +7,13 @@ alone, which stands behind the login if there is one; nothing else is asked for:
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import ipaddress
 import re
 import secrets
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,6 @@ from voxtune.workspace import RecordingsFolder, Workspace
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 VISITORS = "visitors"
 """Folder of the workspace with one for each visitor of a Space."""
-
-_MAX_NEW_AN_HOUR = 200
-"""Visitors of a Space who get a workspace within one hour."""
 
 
 class UnknownKeyError(CallError):
@@ -53,6 +51,11 @@ class Room:
         return Takes(self.folder)
 
     @property
+    def mark(self) -> str:
+        """By which a page tells it from the rooms of other workspaces."""
+        return hashlib.sha256(str(self.workspace.path).encode()).hexdigest()[:16]
+
+    @property
     def reading(self) -> Reading:
         """Its reading lists."""
         return Reading(self.folder)
@@ -65,41 +68,39 @@ class Gate:
         self._workspace = workspace.resolve()
         self.is_shared = shared
         """Whether each visitor has a room of their own."""
-        self._new: list[float] = []
         self._lock = threading.Lock()
 
     def issue(self, known: str) -> str:
-        """The key that a page shall use: the one that it knows, if it opens a room. Raises CallError when too many are new in one hour."""
+        """The key that a page shall use: the one that it knows, if it opens a room."""
         if not self.is_shared:
-            return self._own_key()
-        if self._is_room(known):
+            return self._secret()
+        if self._is_ours(known):
             return known
-        with self._lock:
-            self._new = [moment for moment in self._new if moment > time.monotonic() - 3_600]
-            if len(self._new) >= _MAX_NEW_AN_HOUR:
-                raise CallError("too many people came at once.", hint="Try again in an hour.")
-            self._new.append(time.monotonic())
-        key = secrets.token_urlsafe(32)
-        self._place(key).mkdir(parents=True)
-        return key
+        visitor = secrets.token_bytes(16)
+        return base64.urlsafe_b64encode(visitor + self._signed(visitor)).decode().rstrip("=")
 
     def room(self, key: object) -> Room:
         """The room that a key opens. Raises UnknownKeyError."""
-        if self.is_shared:
-            if isinstance(key, str) and self._is_room(key):
-                return Room(Workspace(self._place(key)))
-        elif isinstance(key, str) and _KEY.fullmatch(key) and secrets.compare_digest(key, self._own_key()):
-            return Room(Workspace(self._workspace))
+        if isinstance(key, str) and _KEY.fullmatch(key):
+            if self.is_shared and self._is_ours(key):
+                # By its hash, so that no listing of folders gives a key away. The folder is made with the first thing kept in it.
+                return Room(Workspace(self._workspace / VISITORS / _hashed(key)))
+            if not self.is_shared and secrets.compare_digest(key, self._secret()):
+                return Room(Workspace(self._workspace))
         raise UnknownKeyError("this page is not signed in here.", hint="Reload the page.")
 
-    def _is_room(self, key: str) -> bool:
-        return bool(_KEY.fullmatch(key)) and self._place(key).is_dir()
+    def _is_ours(self, key: str) -> bool:
+        """Whether a visitor's key was made here: it carries our signature, so that none has to be kept."""
+        if not _KEY.fullmatch(key):
+            return False
+        decoded = base64.urlsafe_b64decode(key + "=")
+        return secrets.compare_digest(decoded[16:], self._signed(decoded[:16]))
 
-    def _place(self, key: str) -> Path:
-        # By its hash, so that no listing of folders gives a key away.
-        return self._workspace / VISITORS / hashlib.sha256(key.encode()).hexdigest()[:32]
+    def _signed(self, visitor: bytes) -> bytes:
+        return hmac.digest(self._secret().encode(), visitor, "sha256")[:16]
 
-    def _own_key(self) -> str:
+    def _secret(self) -> str:
+        """Of this workspace; the key itself where it is one person's."""
         file = Workspace(self._workspace).private / "key"
         with self._lock, files.locked(file.with_suffix(".lock"), wait_s=5):
             if not file.is_file() or not _KEY.fullmatch(known := files.read_text(file).strip()):
@@ -107,6 +108,10 @@ class Gate:
                 files.write_text(file, known + "\n")
                 file.chmod(0o600)
             return known
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import BaseRoute
 
 from voxtune import files
-from voxtune.errors import InUseError
+from voxtune.errors import InUseError, VoxtuneError
 from voxtune.studio import dataset_routes, look, progress, recording_routes, routes, run_routes
 from voxtune.studio.access import VISITORS, Gate, Room, check_host, is_loopback
 from voxtune.studio.island import island
@@ -28,6 +29,8 @@ from voxtune.studio.shell import answering
 from voxtune.studio.steps import dataset, evaluation, language, phrases, recordings, training
 from voxtune.studio.words import AskedLanguage, Labels
 from voxtune.workspace import Workspace
+
+log = logging.getLogger("voxtune.studio")
 
 MAX_UPLOAD_BYTES = 200_000_000
 """Of one file; half an hour of WAV at 48 kHz in 16 bits is 173 MB."""
@@ -41,7 +44,7 @@ _STEPS = (language, phrases, recordings, dataset, training, evaluation)
 def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
     """The page, and its words."""
     label = Labels()
-    with LightBlocks(title="voxtune", analytics_enabled=False, fill_width=True) as page:
+    with LightBlocks(title="voxtune", analytics_enabled=False, fill_width=True, delete_cache=(3_600, 86_400)) as page:
         key = gr.Textbox(visible=False)
         gr.Markdown(label("page.brand"), elem_classes="vx-brand")
         stepper = island("stepper", events=tuple(f"enter_{step}" for step in STEPS))
@@ -49,7 +52,7 @@ def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
         @answering
         def begin(known: str) -> tuple[str, dict[str, Any]]:
             issued = gate.issue(known)
-            return issued, {"key": issued, **renew()}
+            return issued, {"key": issued, "room": gate.room(issued).mark, **renew()}
 
         # A page of a Space knows its own room by its key; on one's own machine the key is asked for each time.
         loaded = page.load(begin, key, [key, stepper], js=_KNOWN_KEY, **QUIET)
@@ -78,7 +81,7 @@ def serve(workspace: Path, *, host: str, port: int | None, share: bool, password
     _tidy(workspace)
     page, label = build(gate)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    middleware = [Middleware(AskedLanguage)]
+    middleware = [Middleware(AskedLanguage), Middleware(routes.OwnPagesOnly)]
     if is_loopback(host) and not share and not on_space:
         # A page elsewhere whose name is made to lead here (DNS rebinding) is told by the name that it asks for.
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host]))
@@ -120,6 +123,10 @@ def _tidy(workspace: Path) -> None:
         return
     for folder in (workspace, *(workspace / VISITORS).glob("*")):
         room = Room(Workspace(folder))
-        if room.folder.path.is_dir():
-            files.sweep(room.folder.path)
-            room.takes.recover(room.reading.everything())
+        shutil.rmtree(room.workspace.downloads, ignore_errors=True)
+        try:
+            if room.folder.path.is_dir():
+                files.sweep(room.folder.path)
+                room.takes.recover(room.reading.everything())
+        except VoxtuneError as error:
+            log.warning("%s was left as it is: %s", room.folder.path, error)  # the others are not kept from theirs

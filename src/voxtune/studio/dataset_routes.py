@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +24,23 @@ from voxtune.recordings.takes import Take
 from voxtune.studio.access import Gate, Room
 from voxtune.studio.recording_routes import take_json
 from voxtune.studio.routes import json_body, route
+from voxtune.studio.tickets import VALID_S, Tickets
 from voxtune.workspace import DATA_FILE, DATASET_FILE
-
-TICKET_S = 60.0
-"""From the answer to the page until its browser asks for the file."""
 
 
 def routes(gate: Gate) -> list[BaseRoute]:
     """All of them."""
-    desk = TicketDesk()
+    tickets = Tickets()
 
     async def look(request: Request, room: Room) -> Any:
-        await run_in_threadpool(desk.begin, room)
         return await run_in_threadpool(dataset_json, room)
 
     async def ticket(request: Request, room: Room) -> Any:
         layout = str((await json_body(request)).get("format", ""))
-        return {"url": f"vx/download/{await run_in_threadpool(desk.issue, room, layout)}"}
+        return {"url": f"vx/download/{tickets.issue(await run_in_threadpool(_packed, room, layout))}"}
 
     async def download(request: Request) -> Response:
-        file = None if request.method == "HEAD" else desk.take(request.path_params["ticket"])
+        file = None if request.method == "HEAD" else tickets.redeem(request.path_params["ticket"])
         if file is None:
             return PlainTextResponse("This download was used already, or has waited too long. Start it again in the studio.", 410)
         left = BackgroundTask(shutil.rmtree, file.parent, ignore_errors=True)
@@ -131,55 +126,14 @@ def _worst_first(take: Take) -> tuple[int, float, str]:
     return rank, float("inf") if judgement.snr_db is None else judgement.snr_db, take.key
 
 
-@dataclass(frozen=True)
-class _Ticket:
-    file: Path
-    until: float
-
-
-class TicketDesk:
-    """ZIPs that wait for the browser that asked for them: each is given out once, within a minute, to who has its ticket."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, _Ticket] = {}
-        self._seen: set[Path] = set()
-        self._lock = threading.Lock()
-
-    def issue(self, room: Room, layout: str) -> str:
-        """Pack a room's dataset and give the ticket for it. Raises VoxtuneError for what cannot be packed."""
-        if not _is_made(room):
-            raise CallError("there is no dataset yet.", hint="Create it first.")
-        with files.locked(room.workspace.private / "downloads.lock", wait_s=TICKET_S):
-            self._sweep(_downloads(room))
-            file = archive.pack(room.folder.path, _downloads(room) / secrets.token_hex(8), layout=layout)
-        ticket = secrets.token_urlsafe(24)
-        with self._lock:
-            self._waiting[ticket] = _Ticket(file, time.monotonic() + TICKET_S)
-        return ticket
-
-    def take(self, ticket: str) -> Path | None:
-        """The file of a ticket, which is used up by it; None if there is none, or not any more."""
-        with self._lock:
-            found = self._waiting.pop(ticket, None)
-        return found.file if found and time.monotonic() < found.until and found.file.is_file() else None
-
-    def begin(self, room: Room) -> None:
-        """Remove what a program that was ended left in a room, the first time that the room is seen."""
-        if room.folder.path not in self._seen and _downloads(room).is_dir():
-            with files.locked(room.workspace.private / "downloads.lock", wait_s=TICKET_S):
-                self._sweep(_downloads(room))
-        self._seen.add(room.folder.path)
-
-    def _sweep(self, downloads: Path) -> None:
-        """Remove what nobody fetched in time."""
-        with self._lock:
-            self._waiting = {ticket: each for ticket, each in self._waiting.items() if time.monotonic() < each.until}
-            waiting = {each.file.parent for each in self._waiting.values()}
+def _packed(room: Room, layout: str) -> Path:
+    """A room's dataset as a ZIP in a folder of its own. Raises VoxtuneError for what cannot be packed."""
+    if not _is_made(room):
+        raise CallError("there is no dataset yet.", hint="Create it first.")
+    downloads = room.workspace.downloads
+    with files.locked(downloads.with_suffix(".lock"), wait_s=VALID_S):
         files.sweep(downloads)
         for folder in downloads.iterdir() if downloads.is_dir() else ():
-            if folder not in waiting and time.time() - folder.stat().st_mtime > TICKET_S:
+            if time.time() - folder.stat().st_mtime > VALID_S:  # nobody fetched it in time
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _downloads(room: Room) -> Path:
-    return room.workspace.private / "downloads"
+        return archive.pack(room.folder.path, downloads / secrets.token_hex(8), layout=layout)

@@ -6,11 +6,8 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
 from voxtune import files
 from voxtune.dataset import store
-from voxtune.dataset.clips import Clip
 from voxtune.dataset.split import counts
 from voxtune.model.names import TINY
 from voxtune.phrases.cleaning import sentence_key
@@ -58,7 +55,7 @@ def data_of(folder: Path) -> Data | None:
 @functools.lru_cache(maxsize=8)
 def _read(folder: Path, *_stamps: int) -> Data:
     dataset = store.load(folder, strict=False)
-    used = [clip for clip in dataset.clips if clip.split != "test"]
+    audio_s, text_tokens = memory.longest(dataset.clips)
     return Data(
         clips=counts(dataset.clips),
         num_clips=len(dataset.clips),
@@ -66,18 +63,9 @@ def _read(folder: Path, *_stamps: int) -> Data:
         num_bad_lines=len(dataset.bad_lines),
         language=dataset.language,
         texts=tuple(clip.text for clip in dataset.clips),
-        audio_s=max((_duration_s(clip) for clip in used), default=0.0),
-        text_tokens=max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0),  # as training.budget reckons it
+        audio_s=audio_s,
+        text_tokens=text_tokens,
     )
-
-
-def _duration_s(clip: Clip) -> float:
-    if clip.start_s is not None and clip.end_s is not None:
-        return clip.end_s - clip.start_s
-    try:
-        return float(soundfile.info(str(clip.path)).duration)
-    except (soundfile.LibsndfileError, OSError):
-        return 0.0  # told when the run starts
 
 
 @dataclass(frozen=True, kw_only=True)

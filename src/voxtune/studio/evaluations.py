@@ -50,6 +50,12 @@ def refuse_if_busy(room: Room) -> None:
         raise InUseError("a run is being trained or evaluated, and both would want the memory.", hint="Wait until it is done.")
 
 
+def refuse_if_evaluating(room: Room) -> None:
+    """Raise InUseError while a run of the room is evaluated."""
+    if any(_child(run).is_working for run in opening.below(room.workspace.outputs)):
+        raise InUseError("a run is being evaluated, and both would want the memory.", hint="Wait until it is done: a minute or two.")
+
+
 def start_if_due(room: Room, run: RunFolder, status: Status) -> None:
     """Evaluate a run that has finished and was not evaluated since, if nothing else is at work."""
     if status.state != "finished" or not run.model.is_dir() or max(_modified(run.report), _child(run).started_at) >= status.updated_at:
@@ -150,6 +156,7 @@ def _modified(file: Path) -> float:
 
 
 def _is_busy(room: Room) -> bool:
+    """Whether a run of the room is trained or evaluated."""
     for run in opening.below(room.workspace.outputs):
         try:
             if _child(run).is_working or runs.look(run).state in ACTIVE:

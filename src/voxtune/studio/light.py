@@ -33,7 +33,13 @@ _FOR_OTHERS: dict[str, Any] = {
 
 
 class LightBlocks(gr.Blocks):
-    """Blocks without what describes them to programs: the studio has no API."""
+    """Blocks without what describes them to programs, and that fetch nothing: the studio has no API."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **more: Any) -> list[Any]:
+        """Take what the page sends; of files only those that it uploaded, where Gradio would fetch any address that is named in their place."""
+        for value in inputs:
+            _refuse_addresses(value)
+        return await super().preprocess_data(block_fn, inputs, *args, **more)  # type: ignore[no-any-return]
 
     def get_config_file(self) -> Any:
         """The config that the page is made of."""
@@ -49,3 +55,15 @@ class LightBlocks(gr.Blocks):
                 if name in event and event[name] == usual:
                     del event[name]
         return config
+
+
+def _refuse_addresses(value: Any) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _refuse_addresses(each)
+    elif isinstance(value, dict):
+        path = value.get("path")
+        if value.get("is_stream") or (isinstance(path, str) and "://" in path):
+            raise gr.Error("only files that were uploaded here are taken.", print_exception=False)
+        for each in value.values():
+            _refuse_addresses(each)

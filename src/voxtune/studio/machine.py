@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtune.model.names import DEFAULT_ON_GPU, TINY
+from voxtune.studio.children import command
 
 log = logging.getLogger("voxtune.studio")
 
@@ -42,7 +42,6 @@ class Machine:
     packages: str = ""
     """What is wrong with the packages for training; empty where they fit."""
     packages_hint: str = ""
-    disk_bytes: int | None = None
     has_token: bool = False
     hub: str = "unknown"
     """ok, offline (switched off by HF_HUB_OFFLINE), silent (no answer) or unknown."""
@@ -78,9 +77,9 @@ def is_looking() -> bool:
 def _ask(workspace: Path) -> None:
     global _found
     # -P: a torch.py in a person's folder must not be taken for the library.
-    command = [sys.executable, "-P", "-m", "voxtune", "doctor", "--json"]
+    wanted = [*command("voxtune"), "doctor", "--json"]
     try:
-        done = subprocess.run(command, cwd=workspace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WAIT_S, check=False)  # noqa: S603
+        done = subprocess.run(wanted, cwd=workspace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WAIT_S, check=False)  # noqa: S603
         found = of_report(json.loads(done.stdout))
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         log.warning("the doctor gave no answer: %s", error)
@@ -100,7 +99,6 @@ def of_report(report: Mapping[str, Any]) -> Machine:
         gpu_advice=torch.get("hint", "") if torch.get("details", {}).get("nvidia_driver") and not devices else "",
         packages=packages.get("message", "") if wrong else "",
         packages_hint=packages.get("hint", "") if wrong else "",
-        disk_bytes=checks.get("workspace", {}).get("details", {}).get("free_bytes"),
         has_token=bool(checks.get("hub_token", {}).get("details", {}).get("source")),
         hub="offline" if hub.get("details", {}).get("offline") else {"ok": "ok", "warning": "silent"}.get(hub.get("state", ""), "unknown"),
     )

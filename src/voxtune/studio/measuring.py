@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from voxtune.settings import TrainSettings
 from voxtune.studio import elsewhere
+from voxtune.studio.children import command
 
 _WAIT_S = 900.0
 """A download of the model may be part of it."""
@@ -57,11 +57,11 @@ def start(workspace: Path, settings: TrainSettings) -> None:
     """Begin to measure a run of these settings; a measurement that is under way is ended."""
     global _job
     words = [word for each in elsewhere.flags(settings.model_copy(update={"output": None})) for word in each]
-    command = [sys.executable, "-P", "-m", "voxtune", "train", "--dry-run", "--json", *words]
+    wanted = [*command("voxtune"), "train", "--dry-run", "--json", *words]
     with _lock:
         _end()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, cwd=workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            wanted, cwd=workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         _job = _Job(_key(workspace, settings), process)
         threading.Thread(target=_wait, args=(_job,), name="measuring", daemon=True).start()

@@ -46,6 +46,11 @@ class Page:
             yield column
 
 
+def tell(what: str) -> str:
+    """A script that tells all parts of the page that `what` (takes, dataset or run) is otherwise now, as studio.js does."""
+    return f"() => document.dispatchEvent(new CustomEvent('vx:changed', {{detail: {{what: '{what}'}}}}))"
+
+
 def show(step: str) -> dict[str, Any]:
     """A value for the bar of steps that brings a person to a step, if it is open."""
     return {"go": step, "seq": time.monotonic_ns()}

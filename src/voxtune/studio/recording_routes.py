@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute
 
+from voxtune import audio
 from voxtune.errors import CallError
 from voxtune.languages import LANGUAGES
 from voxtune.phrases.coverage import covered_share
@@ -22,7 +23,7 @@ from voxtune.studio.routes import body, json_body, route
 
 MAX_TAKE_S = 34
 """The page stops at 30 s; the rest is for the moments before and after."""
-MAX_TAKE_BYTES = 44 + 2 * 96_000 * MAX_TAKE_S
+MAX_TAKE_BYTES = 44 + 2 * audio.MAX_RATE_HZ * MAX_TAKE_S
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
 
 
@@ -64,14 +65,20 @@ async def _put(request: Request, room: Room) -> Any:
 
 
 def _device(header: str) -> dict[str, Any]:
-    """What the page says of the microphone: plain facts, and few."""
+    """What the page says of the microphone: plain facts, and few. No take is refused for what is said of it."""
     if len(header) > MAX_DEVICE_BYTES:
-        raise CallError("the page says too much of the microphone.", hint="Reload the page.")
+        return {}
     try:
-        said = json.loads(header) if header else {}
+        said = json.loads(header, parse_constant=lambda _: None) if header else {}
     except ValueError:
-        said = {}
-    return {str(name): value for name, value in said.items() if isinstance(value, str | int | float | bool)} if isinstance(said, dict) else {}
+        return {}
+    plain = said.items() if isinstance(said, dict) else ()
+    return {_writable(name): _writable(value) if isinstance(value, str) else value for name, value in plain if isinstance(value, str | int | float | bool)}
+
+
+def _writable(text: str) -> str:
+    """Without halves of letters, which no file takes."""
+    return text.encode("utf-8", "ignore").decode()
 
 
 async def _audio(request: Request, room: Room) -> Response:

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from voxtune.errors import AudioError, CallError, DatasetError, DiskFullError, InUseError, VoxtuneError
 from voxtune.studio import words
@@ -86,6 +87,20 @@ async def _handled(gate: Gate, handler: Handler, request: Request) -> Any:
         return JSONResponse({"error": error.detail, "hint": ""}, error.status_code)
     except ClientDisconnect:
         return Response(status_code=499)  # nobody hears it
+
+
+class OwnPagesOnly:
+    """Middleware that refuses whatever a page of another origin wants changed, by whichever address: uploads of Gradio's among them."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD") and not _is_own_page(Request(scope)):
+            await JSONResponse({"error": "this address is for the studio's own page.", "hint": ""}, 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _is_own_page(request: Request) -> bool:

@@ -26,18 +26,23 @@ _lock = threading.Lock()
 def choose(room: Room, language: str, choice: str, *, own: str = "") -> ReadingList:
     """Read a language from a choice; gives the list at once, and for auto lets Granary's sentences come later.
 
-    Raises VoxtuneError for a language without sentences of our own and for `own` lines that cannot be read.
+    A list that is there goes on as it was; own sentences stay what they were unless `own` has others. Raises VoxtuneError for a
+    language without sentences of our own and for `own` lines that cannot be read.
     """
-    reading, takes = room.reading, room.takes
-    before = reading.of(language)
-    recorded = {take.phrase for take in takes.kept().values() if take.language == language}
-    if before is not None and before.choice == choice and choice != "file":
-        now = reading.choose(language, choice, None, recorded)
-    else:
-        now = reading.choose(language, choice, _at_once(language, choice, own), recorded)
+    recorded = {take.phrase for take in room.takes.kept().values() if take.language == language}
+    before = room.reading.of(language, choice)
+    is_same = before is not None and (choice != "file" or not own.strip() or own_text(before).split() == own.split())
+    now = room.reading.choose(language, choice, None if is_same else _at_once(language, choice, own), recorded)
     if choice == "auto" and now.source != "granary":
         _fetch(room, language)
     return now
+
+
+def own_text(now: ReadingList) -> str:
+    """A person's own sentences of a list, one a line, in their order."""
+    own = {phrase.id: phrase for phrase in (*now.past, *now.phrases) if phrase.source == "file"}
+    lines = sorted(own.values(), key=lambda phrase: int(phrase.reference.removeprefix("line ") or 0))
+    return "\n".join(phrase.text for phrase in lines)
 
 
 def is_fetching(room: Room, language: str) -> bool:

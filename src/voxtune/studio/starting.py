@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,8 +14,10 @@ from pathlib import Path
 from voxtune import versions
 from voxtune.errors import TrainingError, VoxtuneError
 from voxtune.settings import TrainSettings
-from voxtune.studio import elsewhere
+from voxtune.studio import elsewhere, evaluations
 from voxtune.studio.access import Room
+from voxtune.studio.children import command
+from voxtune.studio.listening import LISTENER
 from voxtune.training import opening, runs
 from voxtune.training.status import ACTIVE
 from voxtune.workspace import DATA_FILE, RunFolder
@@ -32,6 +33,8 @@ def start(room: Room, settings: TrainSettings) -> RunFolder:
     begins another. Raises what `runs.start` raises, MissingDependencyError where training is not installed.
     """
     versions.check()
+    evaluations.refuse_if_evaluating(room)
+    LISTENER.make_room()
     # One server answers one workspace's pages, so a lock of this process is enough.
     with _starting:
         mark = _mark(room, settings)
@@ -53,9 +56,9 @@ def _begin(settings: TrainSettings, request_id: str, room: Room) -> RunFolder:
         return runs.start(settings, request_id=request_id)
     # Whether 4 bits can be had is asked of torch, and torch is not loaded here: a process of its own makes this run.
     words = [word for each in elsewhere.flags(settings) for word in each]
-    command = [sys.executable, "-P", "-m", "voxtune", "train", "--detach", "--json", "--request-id", request_id, *words]
+    started = [*command("voxtune"), "train", "--detach", "--json", "--request-id", request_id, *words]
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command, cwd=room.workspace.path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_STARTING_S, check=False
+        started, cwd=room.workspace.path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_STARTING_S, check=False
     )
     if done.returncode:
         lines = [line.removeprefix("Error: ") for line in done.stderr.splitlines() if line.strip()]

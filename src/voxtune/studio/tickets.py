@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 VALID_S = 60.0
+"""From the answer to the page until its browser asks for the file."""
+
 _MOST = 1_000
 
 
@@ -30,4 +32,4 @@ class Tickets:
         """The file of a ticket, which is void from then on; None for one that is void."""
         with self._lock:
             file, until = self._files.pop(ticket, (None, 0.0))
-        return file if time.monotonic() < until else None
+        return file if file is not None and time.monotonic() < until and file.is_file() else None

@@ -21,7 +21,7 @@ _SHOW = (
 )
 _URL = re.compile(r"launched at: (http://(?:127\.0\.0\.1|localhost):\d+/\S*?)(?:\x1b|\s|$)")
 _START_S = 60.0
-_ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID")
+_ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_BUCKET_ID", "TRACKIO_DATASET_ID", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 class Dashboard:

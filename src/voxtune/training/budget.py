@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import soundfile
 import torch
 
 from voxtune.dataset.clips import Clip
@@ -68,10 +67,7 @@ def of_run(settings: TrainSettings, place: ModelPlace, clips: Sequence[Clip]) ->
     precision = voxtral.choose_precision(settings.precision)
     device: Device = "cuda" if precision.device == "cuda" else "cpu"
     shape = shape_of(_config(place))
-    used = [clip for clip in clips if clip.split != "test"]
-    audio_s = max((_duration_s(clip) for clip in used), default=0.0)
-    # A token is three bytes or more of text in every script that Tekken knows well; exact counting would need the tokenizer.
-    text_tokens = max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0)
+    audio_s, text_tokens = memory.longest(clips)
     estimate = memory.estimate(shape, settings, device=device, autocast=precision.autocast, audio_s=audio_s, text_tokens=text_tokens)
     return Need(
         shape=shape,
@@ -93,16 +89,6 @@ def _config(place: ModelPlace) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}.", hint="Copy or download the model again, whole.") from None
     return config
-
-
-def _duration_s(clip: Clip) -> float:
-    """Seconds of a clip by its header; one that cannot be read is told where it is needed, in training."""
-    if clip.start_s is not None and clip.end_s is not None:
-        return clip.end_s - clip.start_s
-    try:
-        return float(soundfile.info(str(clip.path)).duration)
-    except (soundfile.LibsndfileError, OSError):
-        return 0.0
 
 
 def free_memory_bytes(device: Device) -> int:

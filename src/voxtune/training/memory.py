@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Literal
 
+import soundfile
+
+from voxtune.dataset.clips import Clip
 from voxtune.settings import PARTS, TrainSettings
 from voxtune.training.activations import Numbers
 from voxtune.training.shape import Shape
@@ -41,6 +44,23 @@ class Memory:
     def as_json(self) -> dict[str, int]:
         """The categories by name, and their total."""
         return {**asdict(self), "total_bytes": self.total_bytes}
+
+
+def longest(clips: Iterable[Clip]) -> tuple[float, int]:
+    """Seconds of the longest clip that a run trains or validates on, and tokens of the longest transcript, which may be another's."""
+    used = [clip for clip in clips if clip.split != "test"]
+    # A token is three bytes or more of text in every script that Tekken knows well; exact counting would need the tokenizer.
+    return max((_duration_s(clip) for clip in used), default=0.0), max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0)
+
+
+def _duration_s(clip: Clip) -> float:
+    """Seconds of a clip by its header; one that cannot be read is told where it is needed, in training."""
+    if clip.start_s is not None and clip.end_s is not None:
+        return clip.end_s - clip.start_s
+    try:
+        return float(soundfile.info(str(clip.path)).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return 0.0
 
 
 def trainable(shape: Shape, settings: TrainSettings) -> dict[str, int]:

@@ -1,5 +1,6 @@
 /** The head of the dataset step: what there is, whether a dataset is made of it, and how to take it along. */
 
+import {number} from './run-figures.js';
 import {t} from './studio.js';
 import {isBad, make} from './dataset-rows.js';
 
@@ -18,8 +19,7 @@ export function paintHead(root, data) {
   const find = (name) => root.querySelector(`.vx-dataset-${name}`);
   const state = stateOf(data);
   const bad = data.rows.filter(isBad).length;
-  const minutes = (data.duration_s / 60).toLocaleString(document.documentElement.lang, {maximumFractionDigits: 1});
-  const facts = [data.num_clips === 1 ? t('dataset.sum_one') : t('dataset.sum', {n: data.num_clips}), t('dataset.minutes', {n: minutes})];
+  const facts = [data.num_clips === 1 ? t('dataset.sum_one') : t('dataset.sum', {n: data.num_clips}), t('dataset.minutes', {n: number(data.duration_s / 60, 1)})];
   if (data.rows.length) facts.push(bad > 1 ? t('dataset.some_bad', {n: bad}) : bad ? t('dataset.one_bad') : t('dataset.all_good'));
   put(find('sum'), facts.join(' · '));
   paintSides(find('sides'), data);

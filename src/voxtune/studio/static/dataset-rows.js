@@ -1,6 +1,7 @@
 /** The recordings as a list: what is drawn of each, and which of them are shown. */
 
-import {t} from './studio.js';
+import {number} from './run-figures.js';
+import {ApiError, api, t} from './studio.js';
 
 /**
  * @typedef {{take: string, phrase: string, text: string, seconds: number, problems: string[], accepted: boolean, split: string | null,
@@ -55,8 +56,9 @@ export function newRow(group) {
 /**
  * Draws what a row is now; an editor that is open in it stays.
  * @param {HTMLElement} item @param {Row} row @param {boolean} made whether there is a dataset at all
+ * @param {boolean} readable whether its sentence is among those that the recorder shows
  */
-export function paintRow(item, row, made) {
+export function paintRow(item, row, made, readable) {
   const [play, main, facts, trash, problems] = item.children;
   const text = main.firstElementChild;
   item.dataset.take = row.take;
@@ -67,7 +69,7 @@ export function paintRow(item, row, made) {
   text.textContent = row.text;
   Object.assign(text, {lang: row.language, dir: 'auto', translate: false, title: t('dataset.edit_title')});
   text.setAttribute('aria-label', t('dataset.edit', {text: row.text}));
-  paintProblems(problems, row);
+  paintProblems(problems, row, readable);
   const parts = [];
   if (row.takes > 1) parts.push(make('span', 'chip', t('dataset.takes', {n: row.takes})));
   if (row.source === 'upload') parts.push(make('span', 'chip', t('dataset.uploaded')));
@@ -78,13 +80,13 @@ export function paintRow(item, row, made) {
     chip.title = t(`dataset.split.${side}_title`);
     parts.push(chip);
   }
-  parts.push(make('span', 'seconds', t('dataset.seconds', {n: row.seconds.toFixed(1)})));
+  parts.push(seconds(row));
   facts.replaceChildren(...parts);
 }
 
-/** @param {HTMLElement} box @param {Row} row */
-function paintProblems(box, row) {
-  const drawn = [row.take, row.problems, row.accepted].join();
+/** @param {HTMLElement} box @param {Row} row @param {boolean} readable */
+function paintProblems(box, row, readable) {
+  const drawn = [row.take, row.problems, row.accepted, readable].join();
   if (box.dataset.drawn === drawn) return; // the focus may be in it
   box.dataset.drawn = drawn;
   box.hidden = !row.problems.length;
@@ -96,7 +98,7 @@ function paintProblems(box, row) {
     return box.replaceChildren(names);
   }
   const acts = make('p', 'fixes');
-  if (row.source === 'studio') acts.append(make('button', 'again', t('dataset.again')));
+  if (readable && row.source === 'studio') acts.append(make('button', 'again', t('dataset.again')));
   acts.append(make('button', 'accept', t('dataset.accept')));
   return box.replaceChildren(names, make('p', 'advice', t(`verdict.${row.problems[0]}`)), acts);
 }
@@ -108,6 +110,9 @@ export function paintPlaying(item, playing, share, text) {
   play.style.setProperty('--done', String(share));
 }
 
+/** @param {Row} row */
+const seconds = (row) => make('span', 'seconds', t('dataset.seconds', {n: number(row.seconds, 1, 1)}));
+
 /** A recording that was left out. @param {Row} row */
 export function trashedRow(row) {
   const item = make('li', 'trashed');
@@ -118,7 +123,7 @@ export function trashedRow(row) {
   Object.assign(text, {lang: row.language, dir: 'auto', translate: false});
   const restore = make('button', 'restore', t('dataset.restore'));
   restore.setAttribute('aria-label', t('dataset.restore_label', {text: row.text}));
-  item.append(play, text, make('span', 'seconds', t('dataset.seconds', {n: row.seconds.toFixed(1)})), restore);
+  item.append(play, text, seconds(row), restore);
   return item;
 }
 
@@ -140,5 +145,15 @@ export class Order {
     }
     const places = new Map(this.#groups.map((group, place) => [group, place]));
     return [...rows].sort((one, other) => places.get(groupOf(one)) - places.get(groupOf(other)));
+  }
+}
+
+/** The sentences that can be recorded now; none before a language was chosen. @returns {Promise<Set<string>>} */
+export async function readable() {
+  try {
+    return new Set((await api.json('reading')).rows.map((row) => row.phrase));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return new Set();
   }
 }

@@ -9,8 +9,8 @@
 
 import {drawFormats, paintHead, put, toggleFormats} from './dataset-head.js';
 import {edit} from './dataset-edit.js';
-import {Player} from './dataset-player.js';
-import {Order, groupOf, isBad, newRow, paintPlaying, paintRow, trashedRow} from './dataset-rows.js';
+import {Player} from './player.js';
+import {Order, groupOf, isBad, newRow, paintPlaying, paintRow, readable, trashedRow} from './dataset-rows.js';
 import {announce, api, at, changed, go, ready, t, translate} from './studio.js';
 
 const STEP = 'dataset';
@@ -29,6 +29,8 @@ class Desk {
   #filter = 'all';
   /** Rows that stay in sight although they have no problem any more. @type {Set<string>} */
   #settled = new Set();
+  /** Sentences that the recorder shows. @type {Set<string>} */
+  #readable = new Set();
   #own = false;
   #old = true;
   /** @type {(() => Promise<void>) | null} */
@@ -39,7 +41,7 @@ class Desk {
   constructor(root, tellPython) {
     this.root = root;
     this.tellPython = tellPython;
-    this.player = new Player((key, share) => this.#paintPlayer(key, share));
+    this.player = new Player((key) => this.#paintPlayer(key, 0), (key, share) => this.#paintPlayer(key, share));
   }
 
   /** @param {string} name */
@@ -80,7 +82,9 @@ class Desk {
 
   async refresh() {
     try {
-      this.#take(await api.json('dataset'));
+      const [data, phrases] = await Promise.all([api.json('dataset'), readable()]);
+      this.#readable = phrases;
+      this.#take(data);
     } catch (error) {
       if (this.data) throw error;
       this.root.dataset.state = 'failed';
@@ -124,7 +128,7 @@ class Desk {
       const item = items.get(groupOf(row)) ?? newRow(groupOf(row));
       items.delete(groupOf(row));
       if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
-      paintRow(item, row, data.made);
+      paintRow(item, row, data.made, this.#readable.has(row.phrase));
     }
     for (const item of items.values()) item.remove();
     this.find('filter').hidden = !data.rows.length;

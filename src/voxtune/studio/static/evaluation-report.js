@@ -1,7 +1,7 @@
 /** A report on the page: the verdict in words, the figures, the sentences. */
 import {announce, api, t} from './studio.js';
 import {make, number, percent} from './run-figures.js';
-import {Player} from './recorder-player.js';
+import {Player} from './player.js';
 
 const FIRST = 10;
 const FEW = 30;

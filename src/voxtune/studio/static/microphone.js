@@ -128,10 +128,13 @@ async function connect(stream, rateHz, onChunk) {
   }
 }
 
+/** A name that is not too long, and not cut within a letter. @param {string} label */
+export const shortened = (label) => Array.from(label).slice(0, 80).join('');
+
 /** @param {MediaStreamTrack} track @param {MediaTrackSettings} settings @param {number} rateHz */
 function factsOf(track, settings, rateHz) {
   return {
-    label: track.label.slice(0, 100),
+    label: shortened(track.label),
     rate_hz: rateHz,
     channels: settings.channelCount ?? null,
     echo_cancellation: settings.echoCancellation ?? null,

@@ -6,9 +6,10 @@
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
 const HOPELESS = new Set([413, 415]); // too large, not a WAV: sending it again cannot help
+const HOLDS_ALL = new Set([0, 401, 403, 429, 502, 503, 504, 507]); // about the server or the line: the next take would fare no better
 
 /**
- * @typedef {{key: string, phrase: string, wav: ArrayBuffer, device: string}} Item
+ * @typedef {{key: string, phrase: string, wav: ArrayBuffer, device: string, room?: string}} Item   `room`: the workspace that it was recorded for
  * @typedef {{status: number, body: any}} Answer   status 0: no answer
  * @typedef {{durable: boolean, put: (item: Item) => Promise<void>, all: () => Promise<Item[]>, delete: (key: string) => Promise<void>}} Store
  */
@@ -24,8 +25,13 @@ export function takeKey(last = '') {
 }
 
 export class Outbox {
-  /** @type {Map<string, Item & {kept?: boolean, answer?: Answer}>} what is not acknowledged yet; `kept` after a try that failed */
+  /**
+   * What is not acknowledged yet; `kept` after a try that failed, `refused` when it will not be tried again by this page.
+   * @type {Map<string, Item & {kept?: boolean, refused?: boolean, answer?: Answer}>}
+   */
   items = new Map();
+  /** How many takes of other workspaces wait in this browser: they are neither sent nor given up here. */
+  elsewhere = 0;
   #inMemory = new Set();
   #sending = false;
   #again = false;
@@ -36,11 +42,13 @@ export class Outbox {
    * @param {Store} store
    * @param {(item: Item) => Promise<Answer>} send
    * @param {{saved: (item: Item, body: any) => void, refused: (item: Item, answer: Answer) => void, waiting: (item: Item, answer: Answer) => void}} tell
+   * @param {() => string} [room] the workspace that this page shows
    */
-  constructor(store, send, tell) {
+  constructor(store, send, tell, room = () => '') {
     this.store = store;
     this.send = send;
     this.tell = tell;
+    this.room = room;
   }
 
   /** True when leaving the page would lose nothing. */
@@ -48,21 +56,29 @@ export class Outbox {
     return this.#inMemory.size === 0;
   }
 
-  /** The newest unsent take of a phrase. @param {string} phrase */
-  of(phrase) {
-    return [...this.items.values()].filter((item) => item.phrase === phrase).sort(byKey).at(-1);
+  /** The newest unsent take of a phrase, if it is newer than the one that is saved. @param {string} phrase @param {string} [saved] its key */
+  of(phrase, saved = '') {
+    return [...this.items.values()].filter((item) => item.phrase === phrase && item.key > saved).sort(byKey).at(-1);
   }
 
-  /** Reads what this browser still keeps, and forgets what another tab has sent meanwhile. */
+  /** Takes of before there were rooms have none: they are anyone's. @param {Item} item */
+  #isOwn(item) {
+    return !item.room || item.room === this.room();
+  }
+
+  /** Reads what this browser still keeps of this workspace, and forgets what another tab has sent meanwhile. */
   async load() {
     const before = new Set(this.items.keys());
-    const stored = new Map((await this.store.all().catch(() => [])).map((item) => [item.key, item]));
+    const all = await this.store.all().catch(() => []);
+    const stored = new Map(all.filter((item) => this.#isOwn(item)).map((item) => [item.key, item]));
+    this.elsewhere = all.length - stored.size;
     for (const [key, item] of stored) if (!this.items.has(key)) this.items.set(key, item);
     for (const key of before) if (!stored.has(key) && !this.#inMemory.has(key)) this.items.delete(key);
   }
 
   /** Keeps a take; resolves when it is as safe as this browser allows. @param {Item} item */
   async add(item) {
+    item.room ??= this.room();
     this.items.set(item.key, item);
     this.#inMemory.add(item.key);
     try {
@@ -73,7 +89,7 @@ export class Outbox {
     }
   }
 
-  /** Sends all there is, oldest first; tries again by itself until every take has found its place. */
+  /** Sends all there is, oldest first; tries again by itself until every take has found its place or was refused. */
   async flush() {
     if (this.#sending) {
       this.#again = true;
@@ -82,11 +98,12 @@ export class Outbox {
     this.#sending = true;
     clearTimeout(this.#timer);
     let left;
+    let held;
     try {
       do {
         this.#again = false;
-        left = await this.#round();
-      } while (this.#again && !left);
+        ({left, held} = await this.#round());
+      } while (this.#again && !held);
     } finally {
       this.#sending = false;
     }
@@ -105,28 +122,37 @@ export class Outbox {
     await this.store.delete(key).catch(() => {}); // at worst it is sent once more: the server knows its key
   }
 
-  /** One try for each take; true when some are left. */
+  /** One try for each take; `left`: some are to be sent again, `held`: the rest was not tried. */
   async #round() {
     let left = false;
-    for (const item of [...this.items.values()].sort(byKey)) {
-      const answer = await this.send(item).catch(() => ({status: 0, body: null}));
-      const saved = answer.status >= 200 && answer.status < 300;
-      if (saved || HOPELESS.has(answer.status)) {
+    for (const item of [...this.items.values()].filter((each) => !each.refused && this.#isOwn(each)).sort(byKey)) {
+      const answer = await this.send(item).catch(() => NO_ANSWER);
+      if (answer.status >= 200 && answer.status < 300) {
         await this.drop(item.key);
-        if (saved) this.tell.saved(item, answer.body);
-        else this.tell.refused(item, answer);
+        this.tell.saved(item, answer.body);
+        continue;
+      }
+      item.kept = true;
+      if (isRefusal(answer)) {
+        item.refused = true; // it stays on the disk: only a person gives a take up
+        this.tell.refused(item, answer);
         continue;
       }
       left = true;
-      item.kept = true;
-      this.tell.waiting(item, answer);
-      if (!isAboutOneTake(answer.status)) break;
+      this.tell.waiting(item, HOPELESS.has(answer.status) ? NO_ANSWER : answer);
+      if (HOLDS_ALL.has(answer.status)) return {left, held: true};
     }
-    return left;
+    return {left, held: false};
   }
 }
 
-/** A refusal of one take (say, of a phrase that the server does not know) must not hold up the others. @param {number} status */
+/** @type {Answer} */
+const NO_ANSWER = {status: 0, body: null};
+
+/** Whether the studio itself will never take this one; a proxy's 413 is not the studio's. @param {Answer | undefined} answer */
+export const isRefusal = (answer) => HOPELESS.has(answer?.status) && typeof answer.body?.error === 'string';
+
+/** A refusal of one take (say, of a phrase that the server does not know), which a person may give up. @param {number} status */
 export const isAboutOneTake = (status) => status >= 400 && status < 500 && status !== 401 && status !== 403 && status !== 429;
 
 /** @param {Item} a @param {Item} b */
@@ -159,7 +185,7 @@ function diskStore(database) {
     });
   return {
     durable: true,
-    put: ({key, phrase, wav, device}) => run('readwrite', (takes) => takes.put({key, phrase, wav, device})),
+    put: ({key, phrase, wav, device, room}) => run('readwrite', (takes) => takes.put({key, phrase, wav, device, room})),
     all: () => run('readonly', (takes) => takes.getAll()),
     delete: (key) => run('readwrite', (takes) => takes.delete(key)),
   };

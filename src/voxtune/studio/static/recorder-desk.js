@@ -3,7 +3,7 @@
 import {Booth} from './recorder-booth.js';
 import {chosenDevice, paintDevices} from './recorder-device.js';
 import {remember, remembered} from './recorder-memory.js';
-import {Player} from './recorder-player.js';
+import {Player} from './player.js';
 import {Reading} from './recorder-reading.js';
 import * as sayings from './recorder-sayings.js';
 import {Takes} from './recorder-takes.js';

@@ -1,10 +1,11 @@
 /** The list of all sentences: one button a row, only the current one in the tab order. */
 
+import {number} from './run-figures.js';
 import {t} from './studio.js';
 
-const MARKS = {todo: '', good: '✓', advice: '!', sending: '↑', kept: '↑', recording: '●'};
+const MARKS = {todo: '', good: '✓', advice: '!', sending: '↑', kept: '↑', refused: '!', recording: '●'};
 
-/** @typedef {'todo' | 'good' | 'advice' | 'sending' | 'kept' | 'recording'} RowState */
+/** @typedef {'todo' | 'good' | 'advice' | 'sending' | 'kept' | 'refused' | 'recording'} RowState */
 
 export class Rows {
   /** @param {HTMLOListElement} list @param {(place: number) => void} onSelect */
@@ -79,7 +80,7 @@ function put(element, text) {
 
 /** The short name of what is said against a take. @param {import('./recorder-reading.js').SavedTake} take */
 export function takeNote(take) {
-  const seconds = t('recorder.seconds', {n: take.seconds.toFixed(1)});
+  const seconds = t('recorder.seconds', {n: number(take.seconds, 1, 1)});
   if (take.accepted && take.problems.length) return `${t('row.accepted')} · ${seconds}`;
   return `${take.problems.length ? t(`verdict.${take.problems[0]}.short`) : t('row.good')} · ${seconds}`;
 }

@@ -1,7 +1,7 @@
 /** From a finished take to a saved one: WAV, outbox, server, and the page told at each station. */
 
 import {Outbox, openStore, takeKey} from './outbox.js';
-import {api} from './studio.js';
+import {api, room} from './studio.js';
 import {encodeWav} from './wav.js';
 
 const UPLOAD_MS = 180_000; // a long take over a slow line
@@ -20,7 +20,7 @@ export class Saving {
       saving.#acknowledge(item, answer?.status ?? 200);
       then(item, answer);
     };
-    saving.outbox = new Outbox(await openStore(), send, {...tell, saved: answered(tell.saved), refused: answered(tell.refused)});
+    saving.outbox = new Outbox(await openStore(), send, {...tell, saved: answered(tell.saved), refused: answered(tell.refused)}, room);
     await saving.outbox.load();
     return saving;
   }

@@ -1,5 +1,6 @@
 /** What the status says: for each situation its kind, its words and its offers. */
 
+import {isRefusal} from './outbox.js';
 import {isGood} from './recorder-reading.js';
 import {t} from './studio.js';
 
@@ -34,7 +35,8 @@ export function verdict(take) {
 /** A take that is not on the server. @param {{status: number, body: any} | undefined} answer @param {boolean} safe @returns {Saying} */
 export function kept(answer, safe) {
   const reason = answer?.status ? [answer.body?.error, answer.body?.hint].filter(Boolean).join(' ') : t('say.no_answer');
-  return {kind: 'warn', text: t(safe ? 'say.kept' : 'say.kept_in_memory'), more: reason ? [reason] : []};
+  const text = isRefusal(answer) ? t('say.refused') : t(safe ? 'say.kept' : 'say.kept_in_memory');
+  return {kind: 'warn', text, more: reason ? [reason] : []};
 }
 
 /** Why there is no microphone, and what to do. @param {string} code @returns {Saying} */

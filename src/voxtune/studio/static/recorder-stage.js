@@ -1,6 +1,7 @@
 /** The stage: the sentence to read, what to do now, the level, and the buttons. It draws; it decides nothing. */
 
 import {remember, remembered} from './recorder-memory.js';
+import {number} from './run-figures.js';
 import {t} from './studio.js';
 
 const SIZES = 5;
@@ -70,7 +71,7 @@ export class Stage {
     if (!microphone) return;
     const word = microphone.raw === true ? 'on' : microphone.raw === false ? 'off' : 'unknown';
     hint.dataset.raw = word;
-    hint.textContent = t(`recorder.raw_${word}`, {khz: (microphone.facts.rate_hz / 1000).toFixed(1).replace('.0', '')});
+    hint.textContent = t(`recorder.raw_${word}`, {khz: number(microphone.facts.rate_hz / 1000, 1)});
     hint.title = t(`recorder.raw_${word}_hint`);
   }
 
@@ -94,10 +95,9 @@ export class Stage {
 
   /** @param {import('./recorder-reading.js').Progress} progress @param {number} waiting takes that could not be sent @param {() => void} onWaiting asked about them */
   progress(progress, waiting, onWaiting) {
-    const number = (value, digits = 0) => value.toLocaleString(document.documentElement.lang || undefined, {minimumFractionDigits: digits, maximumFractionDigits: digits});
     const parts = [
       t('recorder.recorded', {n: number(progress.recorded), max: number(progress.max)}),
-      t('recorder.minutes', {n: number(progress.minutes, 1)}),
+      t('recorder.minutes', {n: number(progress.minutes, 1, 1)}),
       t('recorder.coverage', {n: number(100 * progress.coverage)}),
     ];
     this.$('sums').replaceChildren(...parts.map((text) => Object.assign(document.createElement('span'), {textContent: text})));
@@ -112,6 +112,13 @@ export class Stage {
     const share = (value) => `scaleX(${Math.min(1, value / progress.max)})`;
     bar.querySelector('.vx-recorder-open').style.transform = share(progress.rows);
     bar.querySelector('.vx-recorder-done').style.transform = share(progress.recorded);
+  }
+
+  /** @param {number} takes of other workspaces that wait in this browser */
+  elsewhere(takes) {
+    const line = this.$('elsewhere');
+    line.hidden = !takes;
+    line.textContent = takes ? t('recorder.elsewhere', {n: number(takes)}) : '';
   }
 
   /** A line above everything: why there is no list yet. @param {string} text @param {Offer} [offer] */

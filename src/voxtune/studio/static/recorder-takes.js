@@ -25,14 +25,17 @@ export class Takes {
   async open() {
     this.saving = await Saving.open({
       saved: (item, body) => this.#onSaved(item, body),
-      refused: (item, answer) => this.#onRefused(answer),
-      waiting: (item, answer) => this.#onWaiting(item, answer),
+      refused: (item, answer) => this.#onUnsaved(item, answer),
+      waiting: (item, answer) => this.#onUnsaved(item, answer),
     });
     this.outbox = this.saving.outbox;
   }
 
+  /** The take of a row that the server has not got, if that is its newest. @param {Row} row */
+  unsaved = (row) => this.outbox.of(row.phrase, row.take?.take);
+
   /** @param {Row} row */
-  isDone = (row) => Boolean(row.take || this.outbox.of(row.phrase));
+  isDone = (row) => Boolean(row.take || (this.unsaved(row) && !this.unsaved(row).refused));
 
   get skippable() {
     const row = this.desk.reading.current;
@@ -79,14 +82,8 @@ export class Takes {
     view.say({...said, text: t('say.of_row', {n: place + 1, text: said.text}), more: [...(said.more ?? []), ...aside]});
   }
 
-  /** @param {import('./outbox.js').Answer} answer */
-  #onRefused(answer) {
-    this.desk.view.paint();
-    this.desk.view.say(sayings.failure({message: answer.body?.error ?? t('say.refused'), hint: answer.body?.hint}));
-  }
-
   /** @param {import('./outbox.js').Item} item @param {import('./outbox.js').Answer} answer */
-  #onWaiting(item, answer) {
+  #onUnsaved(item, answer) {
     const known = item.answer?.status === answer.status; // said once: it is tried again every few seconds
     item.answer = answer;
     this.desk.view.paint();
@@ -99,7 +96,9 @@ export class Takes {
     const place = this.target();
     if (place < 0 || booth.busy) return;
     const row = reading.rows[place];
-    if (this.outbox.of(row.phrase)) return view.say({kind: 'warn', text: t('say.undo_later')});
+    const item = this.unsaved(row);
+    if (item?.refused) return view.sayKept(item.answer);
+    if (item) return view.say({kind: 'warn', text: t('say.undo_later')});
     const {take} = row.take;
     this.desk.select(place, {quiet: true});
     await this.#change(take, 'trash', (now) => {
@@ -136,7 +135,7 @@ export class Takes {
     const {reading, booth, player, view} = this.desk;
     const row = reading.rows[this.target()];
     if (!row || booth.busy) return;
-    const item = this.outbox.of(row.phrase);
+    const item = this.unsaved(row);
     const key = item?.key ?? row.take.take;
     try {
       await player.toggle(key, async () => (item ? wavBlob(item) : audioOf(key)));

@@ -39,7 +39,12 @@ export class View {
       skippable: takes.skippable,
     });
     const waiting = [...takes.outbox.items.values()].filter((item) => item.kept);
-    this.stage.progress(progress, waiting.length, () => this.sayKept(waiting[0].answer));
+    const asked = waiting.find((item) => isAboutOneTake(item.answer?.status ?? 0)) ?? waiting[0]; // first what a person must decide
+    this.stage.progress(progress, waiting.length, () => {
+      if (asked.refused) this.desk.select(reading.place(asked.phrase), {quiet: true}); // that is the sentence to record again
+      this.sayKept(asked.answer);
+    });
+    this.stage.elsewhere(takes.outbox.elsewhere);
     this.stage.foot(reading.now);
   }
 
@@ -53,7 +58,7 @@ export class View {
     const {reading, booth, takes} = this.desk;
     const row = reading.current;
     if (!row) return this.sayEmpty();
-    const item = takes.outbox.of(row.phrase);
+    const item = takes.unsaved(row);
     if (item) return item.kept ? this.sayKept(item.answer) : this.say(sayings.saving());
     if (row.take) return this.sayVerdict(row);
     this.say(sayings.toDo(booth.mode));
@@ -89,7 +94,8 @@ export class View {
   /** @param {import('./recorder-reading.js').Row} row @returns {{state: import('./recorder-rows.js').RowState, note: string}} */
   #stateOf(row) {
     if (this.desk.running?.phrase === row.phrase) return {state: 'recording', note: t('row.recording')};
-    const item = this.desk.takes.outbox.of(row.phrase);
+    const item = this.desk.takes.unsaved(row);
+    if (item?.refused) return {state: 'refused', note: t('row.refused')};
     if (item) return item.kept ? {state: 'kept', note: t('row.kept')} : {state: 'sending', note: t('row.sending')};
     if (!row.take) return {state: 'todo', note: ''};
     return {state: isGood(row.take) ? 'good' : 'advice', note: takeNote(row.take)};

@@ -5,7 +5,7 @@
  *
  * For tests, stable names: .vx-recorder[data-mode=loading|empty|off|opening|ready|recording|ending], .vx-recorder-phrase, .vx-recorder-status,
  * .vx-recorder-say[data-kind=info|good|warn|bad|recording|busy], buttons .vx-recorder-record|play|redo|undo|skip|add|keys|smaller|larger|off (aria-disabled),
- * .vx-recorder-offer-keep|restore|download|drop|add|go|retry, .vx-recorder-waiting, .vx-recorder-rows > li[data-state=todo|good|advice|sending|kept|recording][data-phrase],
+ * .vx-recorder-offer-keep|restore|download|drop|add|go, .vx-recorder-waiting, .vx-recorder-elsewhere, .vx-recorder-rows > li[data-state=todo|good|advice|sending|kept|refused|recording][data-phrase],
  * .vx-recorder-reasons [data-reason=hard|language|offensive|wrong|other], .vx-recorder-help, .vx-recorder-meter, .vx-recorder-clock, .vx-recorder-sum,
  * .vx-recorder-slim, .vx-recorder-raw[data-raw=on|off|unknown], .vx-recorder-device select, .vx-recorder-advance input, .vx-recorder-notice;
  * window.vxRecorder = {state(), lastAck: {key, phrase, ms, status}}.
@@ -48,7 +48,10 @@ export async function mount(element, gradio = {}) {
     online: () => takes.outbox.flush(),
     wouldLose: () => booth.busy || !takes.outbox.safe,
   });
-  document.addEventListener('vx:record', (event) => desk.select(desk.reading.place(event.detail.phrase)));
+  document.addEventListener('vx:record', async ({detail: {phrase}}) => {
+    if (desk.reading.place(phrase) < 0) await refreshQuietly(desk); // another tab may have brought the sentence
+    desk.select(desk.reading.place(phrase));
+  });
   const reason = obstacle();
   if (reason) booth.tell.trouble(reason);
   takes.outbox.flush();

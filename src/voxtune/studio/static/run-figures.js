@@ -6,7 +6,8 @@ const locale = () => document.documentElement.lang || 'en';
 /** 0.286 -> "28.6 %" */
 export const percent = rate => new Intl.NumberFormat(locale(), {style: 'percent', maximumFractionDigits: rate < 0.0995 ? 1 : 0}).format(rate);
 
-export const number = (value, digits = 0) => new Intl.NumberFormat(locale(), {maximumFractionDigits: digits}).format(value);
+/** 1234.5 -> "1,234.5", with at most `digits` behind the point, and `least` of them even where they are 0. */
+export const number = (value, digits = 0, least = 0) => new Intl.NumberFormat(locale(), {minimumFractionDigits: least, maximumFractionDigits: digits}).format(value);
 
 /** Bytes in gigabytes. */
 export const gigabytes = bytes => number(bytes / 1e9, 1);
@@ -30,7 +31,7 @@ export function make(tag, name = '', text = '') {
   return made;
 }
 
-/** How a run is called: by when it began where its folder has a name that no person gave. */
+/** How a run is called. */
 export const title = run => run.name;
 
 /** Base and best error rate of a run, or nothing. */

@@ -67,7 +67,9 @@ function goOn(button, status) {
 
 function failure(box, status) {
   const failed = status.state === 'failed' || status.state === 'unreadable';
-  if (failed && box.hidden) {
+  const now = failed ? JSON.stringify([status.id, status.state, status.code, status.message, status.hint, status.last_lines, status.suggestion, status.resumable, status.checkpoint]) : '';
+  if (failed && box.dataset.shown !== now) { // once for each failure: people copy from it
+    box.dataset.shown = now;
     const said = (name, text) => { box.querySelector(name).textContent = text; };
     const damaged = status.state === 'unreadable';
     said('h4', damaged ? status.message : known('run.failed.' + status.code, status.message));

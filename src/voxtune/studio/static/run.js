@@ -60,7 +60,6 @@ export async function mount(element, {trigger}) {
     if (run.id === chosen) announce(sentence({...run, waits_for: ''}));
     if (!ACTIVE.includes(last) || ACTIVE.includes(run.state)) return;
     changed('run');
-    trigger(run.state === 'finished' ? 'finished' : 'stopped', {run: run.id});
   }
 
   async function look() {

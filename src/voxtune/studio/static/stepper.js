@@ -12,7 +12,7 @@ export async function mount(element, {props, trigger, watch}) {
   const take = () => {
     const said = props.value;
     if (!said) return;
-    setKey(said.key);
+    setKey(said.key, said.room);
     if (said.go) wanted = said.go;
     if (built && said.seq) refresh();
   };

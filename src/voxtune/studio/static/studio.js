@@ -15,6 +15,7 @@ let words = {};
 let openWords;
 const wordsThere = new Promise(resolve => { openWords = resolve; });
 let key = '';
+let roomNow = '';
 let openKey;
 const keyThere = new Promise(resolve => { openKey = resolve; });
 
@@ -36,12 +37,16 @@ loadWords();
 /** Resolves when the words and the page's key are there. */
 export const ready = () => Promise.all([wordsThere, keyThere]);
 
-/** The key that the server handed to this page. */
-export function setKey(value) {
+/** The key that the server handed to this page, and the id of the workspace that it opens. */
+export function setKey(value, itsRoom) {
   if (!value) return;
   key = value;
+  if (itsRoom) roomNow = itsRoom;
   openKey();
 }
+
+/** The id of the workspace that this page shows, or '' where the server did not say. */
+export const room = () => roomNow;
 
 /** The words of a key in the visitor's language, with `{name}` filled in. */
 export const t = (name, values = {}) => (words[name] ?? name).replace(/\{(\w+)\}/g, (all, each) => (each in values ? String(values[each]) : all));
@@ -103,7 +108,12 @@ export const at = () => document.body.dataset.vxStep || STEPS[0];
 /** Ask for a step; the bar of steps says whether it is open. */
 export const go = step => document.dispatchEvent(new CustomEvent('vx:go', {detail: {step}}));
 
-/** Tell all parts of this page, and other pages, that something on the server is otherwise now. */
+/** Tell all parts of this page, and the studio's pages in other tabs of this browser, that something on the server is otherwise now. */
 export function changed(what) {
   document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what}}));
 }
+
+// What changes here is told to the other pages, whichever part of this one says so; what they tell goes no further than this page.
+const others = 'BroadcastChannel' in globalThis ? new BroadcastChannel('vx') : null;
+document.addEventListener('vx:changed', ({detail}) => { if (detail?.from !== 'other') others?.postMessage({what: detail?.what}); });
+others?.addEventListener('message', ({data}) => document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what: data?.what, from: 'other'}})));

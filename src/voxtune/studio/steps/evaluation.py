@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from voxtune import audio, files
-from voxtune.errors import CallError, VoxtuneError
+from voxtune.errors import VoxtuneError
 from voxtune.recordings.takes import new_key
 from voxtune.studio import evaluations, run_sights, words
 from voxtune.studio.access import Room
@@ -35,22 +35,22 @@ def build(page: Page) -> None:
         return str(event.run), ""
 
     @answering
-    def wait(path: str | None, request: gr.Request) -> str:
-        return _note(words.of(request).say("listen.wait" if LISTENER.is_loaded else "listen.load")) if path else ""
+    def wait(request: gr.Request) -> str:
+        return _note(words.of(request).say("listen.wait" if LISTENER.is_loaded else "listen.load"))
 
     @answering
     def hear(key: str, id_: str, path: str | None, request: gr.Request) -> str:
         room, said = page.gate.room(key), words.of(request)
         if not path:
-            raise CallError(said.say("listen.missing"))
+            return _note(said.say("listen.missing"), kind="bad")
         run = run_sights.find(room, id_)
         try:
-            return _cards(_heard(room, run, Path(path)), said)
+            return _cards(run.path.name, _heard(room, run, Path(path)), said)
         except VoxtuneError as error:
             return _note(" ".join(filter(None, (said.say("listen.failed"), error.message, error.hint))), kind="bad")
 
     evaluation.chosen(choose, None, [chosen, heard], **QUIET)
-    ask.click(wait, take, heard, **QUIET).then(hear, [page.key, chosen, take], heard, **WAITING)
+    ask.click(wait, None, heard, **QUIET).then(hear, [page.key, chosen, take], heard, **WAITING)
 
 
 def _heard(room: Room, run: RunFolder, upload: Path) -> Heard:
@@ -62,16 +62,17 @@ def _heard(room: Room, run: RunFolder, upload: Path) -> Heard:
         return LISTENER.hear(run, file, evaluations.language(run), log=room.workspace.private / "listening.log")
     finally:
         file.unlink(missing_ok=True)
+        upload.unlink(missing_ok=True)
 
 
-def _cards(heard: Heard, said: words.Words) -> str:
-    """Both texts, side by side."""
+def _cards(run: str, heard: Heard, said: words.Words) -> str:
+    """Both texts, side by side, under the name of the run whose model was asked."""
     cards = ""
     for which, text in (("base", heard.base), ("tuned", heard.tuned)):
         shown = html.escape(text) if text else f"<i>{html.escape(said.say('evaluation.nothing'))}</i>"
         cards += f'<div class="{which}"><h4>{html.escape(said.say(f"evaluation.{which}"))}</h4><p dir="auto" translate="no">{shown}</p></div>'
     same = _note(said.say("listen.same")) if heard.base == heard.tuned else ""
-    return f'<div class="cards" role="status">{cards}</div>{same}'
+    return f'<div class="cards" role="status">{cards}</div>{_note(run)}{same}'
 
 
 def _note(text: str, kind: str = "calm") -> str:

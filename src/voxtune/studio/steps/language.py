@@ -16,7 +16,11 @@ def build(page: Page) -> None:
     """The first panel."""
     with page.panel("language"):
         chosen = gr.Dropdown(
-            choices=[("English", "en")], value="en", label=page.label("language.label"), info=page.label("language.info"), elem_id="vx-language"
+            choices=[(each.name, each.code) for each in LANGUAGES.values()],
+            value="en",
+            label=page.label("language.label"),
+            info=page.label("language.info"),
+            elem_id="vx-language",
         )
         known = gr.Markdown(elem_id="vx-language-known", elem_classes="vx-note")
         on = gr.Button(page.label("page.continue"), variant="primary", elem_id="vx-language-next", elem_classes="vx-next")

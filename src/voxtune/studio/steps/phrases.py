@@ -15,7 +15,6 @@ from voxtune.studio.page import QUIET, WAITING, Page, show
 from voxtune.studio.shell import answering
 
 MAX_OWN_BYTES = 200_000
-_CHOICES = ("auto", "pack", "practice", "file")
 
 
 def build(page: Page) -> None:
@@ -43,9 +42,11 @@ def build(page: Page) -> None:
         room, said = page.gate.room(key), words.of(request)
         now = room.reading.now()
         if now is None:
-            return gr.skip(), gr.skip(), *shown(room, now, said)
+            return gr.skip(), gr.skip(), gr.skip(), *shown(room, now, said)
         labels = _labels(said) if now.language == "en" else [each for each in _labels(said) if each[1] != "practice"]
-        return gr.Radio(choices=labels, value=now.choice), gr.Column(visible=now.choice == "file"), *shown(room, now, said)
+        mine = room.reading.of(now.language, "file")
+        text = sentences.own_text(mine) if mine else gr.skip()
+        return gr.Radio(choices=labels, value=now.choice), gr.Column(visible=now.choice == "file"), text, *shown(room, now, said)
 
     @answering
     def tick(key: str, request: gr.Request) -> tuple[Any, ...]:
@@ -56,7 +57,8 @@ def build(page: Page) -> None:
     def choose(key: str, chosen: str, text: str | None, request: gr.Request) -> tuple[Any, ...]:
         room, said = page.gate.room(key), words.of(request)
         now = room.reading.now()
-        if now is not None and chosen in _CHOICES and (chosen != "file" or (text or "").strip()):
+        has_own = now is not None and ((text or "").strip() or room.reading.of(now.language, "file"))
+        if now is not None and chosen in sentences.CHOICES and (chosen != "file" or has_own):
             now = sentences.choose(room, now.language, chosen, own=text or "")
         return gr.Column(visible=chosen == "file"), *shown(room, now, said)
 
@@ -73,7 +75,7 @@ def build(page: Page) -> None:
         return show("recordings")
 
     outputs = [waiting, on, preview]
-    page.on_entering("phrases", enter, [choice, own, *outputs])
+    page.on_entering("phrases", enter, [choice, own, lines, *outputs])
     waiting.tick(tick, page.key, outputs, **QUIET)
     choice.input(choose, [page.key, choice, lines], [own, *outputs], **WAITING)
     use.click(choose, [page.key, choice, lines], [own, *outputs], **WAITING)
@@ -82,7 +84,7 @@ def build(page: Page) -> None:
 
 
 def _labels(said: words.Words) -> list[tuple[str, str]]:
-    return [(said.say(f"phrases.choice.{choice}"), choice) for choice in _CHOICES]
+    return [(said.say(f"phrases.choice.{choice}"), choice) for choice in sentences.CHOICES]
 
 
 def _preview(now: ReadingList | None, said: words.Words, why: str) -> str:

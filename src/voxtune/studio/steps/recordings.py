@@ -9,7 +9,6 @@ import gradio as gr
 
 from voxtune import audio
 from voxtune.errors import CallError
-from voxtune.phrases.phrase import Phrase
 from voxtune.recordings.takes import new_key
 from voxtune.studio import words
 from voxtune.studio.access import Room
@@ -25,6 +24,7 @@ def build(page: Page) -> None:
         recorder = island("recorder", events=("progress",))
         with gr.Column(elem_id="vx-fallback", elem_classes="vx-hidden"):
             gr.Markdown(page.label("fallback.about"))
+            phrase = gr.Textbox(visible=False)
             sentence = gr.Textbox(label=page.label("fallback.sentence"), interactive=False, elem_id="vx-fallback-sentence")
             take = gr.Audio(sources=["microphone", "upload"], type="filepath", buttons=[], label=page.label("fallback.audio"), elem_id="vx-fallback-audio")
             save = gr.Button(page.label("fallback.save"), elem_id="vx-fallback-save")
@@ -32,33 +32,31 @@ def build(page: Page) -> None:
         on = gr.Button(page.label("recordings.next"), variant="primary", elem_id="vx-recordings-next", elem_classes="vx-next")
 
     @answering
-    def enter(key: str) -> str:
-        return _text(_next(page.gate.room(key)))
+    def enter(key: str) -> tuple[str, str]:
+        return _next(page.gate.room(key))
 
     @answering
-    def keep(key: str, path: str | None, request: gr.Request) -> tuple[Any, ...]:
+    def keep(key: str, shown: str | None, path: str | None, request: gr.Request) -> tuple[Any, ...]:
         room, said = page.gate.room(key), words.of(request)
         if not path:
             raise CallError(said.say("fallback.missing"))
-        phrase = _next(room)
-        if phrase is None:
+        if not shown:
             raise CallError(said.say("fallback.all"))
-        room.takes.save(audio.write_wav(audio.read(Path(path))), phrase, key=new_key(), device={"recorder": "gradio"})
-        return None, _text(_next(page.gate.room(key))), renew()
+        # The sentence that was on the screen, whatever was recorded elsewhere meanwhile.
+        room.takes.save(audio.write_wav(audio.read(Path(path))), room.reading.find(shown), key=new_key(), device={"recorder": "gradio"})
+        Path(path).unlink(missing_ok=True)
+        return None, *_next(room), renew()
 
-    page.on_entering("recordings", enter, sentence)
+    page.on_entering("recordings", enter, [phrase, sentence])
     recorder.progress(lambda: renew(), None, page.stepper, **QUIET)
-    save.click(keep, [page.key, take], [take, sentence, page.stepper], **WAITING)
+    save.click(keep, [page.key, phrase, take], [take, phrase, sentence, page.stepper], **WAITING)
     on.click(lambda: show("dataset"), None, page.stepper, **QUIET)
 
 
-def _next(room: Room) -> Phrase | None:
-    """The first sentence on the page that was not recorded yet."""
+def _next(room: Room) -> tuple[str, str]:
+    """(id, text) of the first sentence on the page that was not recorded yet; empty where there is none."""
     if room.reading.now() is None:
-        return None
+        return "", ""
     kept = room.takes.kept()
-    return next((phrase for phrase in room.reading.show().rows if phrase.id not in kept), None)
-
-
-def _text(phrase: Phrase | None) -> str:
-    return phrase.text if phrase else ""
+    found = next((phrase for phrase in room.reading.show().rows if phrase.id not in kept), None)
+    return (found.id, found.text) if found else ("", "")

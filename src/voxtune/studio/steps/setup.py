@@ -13,14 +13,12 @@ from voxtune.errors import CallError
 from voxtune.settings import TrainSettings
 from voxtune.studio import elsewhere, machine, measuring, readiness, run_draft, run_fields, setup_view, starting, words
 from voxtune.studio.access import Room
-from voxtune.studio.page import QUIET, WAITING, Page, renew
+from voxtune.studio.page import QUIET, WAITING, Page, renew, tell
 from voxtune.studio.run_draft import CUSTOM, FIRST, Draft
 from voxtune.studio.run_fields import BASIC, GROUPS, NAMES
 from voxtune.studio.shell import answering
 from voxtune.studio.words import Words
 from voxtune.training.presets import PRESETS
-
-_TELL = "() => document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what: 'run'}}))"
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def part(page: Page) -> Setup:
     label = page.label
     built: dict[str, Component] = {}
     with gr.Column(elem_id="vx-setup", elem_classes="vx-setup"):
-        preset = gr.Radio(choices=_presets(words.words("en"), FIRST), value=FIRST, label=label("setup.preset"), elem_id="vx-setup-preset")
+        preset = gr.Radio(choices=_presets(words.words("en"), CUSTOM), value=FIRST, label=label("setup.preset"), elem_id="vx-setup-preset")
         with gr.Row(elem_classes="fields"):
             built |= {name: run_fields.build(page, name) for name in BASIC}
         with gr.Accordion(label("setup.advanced"), open=False, elem_id="vx-setup-advanced"):
@@ -81,7 +79,7 @@ def part(page: Page) -> Setup:
     measure.click(answering(answers.measure), given, [preset, *view], **QUIET)
     fit.click(answering(answers.fit), given, everything, **QUIET)
     again.click(answering(answers.look_again), given, [preset, *view], **QUIET)
-    start.click(answering(answers.start), given, page.stepper, trigger_mode="multiple", **WAITING).success(None, js=_TELL, **QUIET)
+    start.click(answering(answers.start), given, page.stepper, trigger_mode="multiple", **WAITING).success(None, js=tell("run"), **QUIET)
 
     def follow(event: Any) -> Any:
         return event.success(answering(answers.change), given, [preset, *view], **QUIET)

@@ -13,10 +13,8 @@ from voxtune.dataset import uploads
 from voxtune.dataset.uploads import Pair, Preview
 from voxtune.errors import CallError
 from voxtune.studio import words
-from voxtune.studio.page import WAITING, Page, renew
+from voxtune.studio.page import WAITING, Page, renew, tell
 from voxtune.studio.shell import answering
-
-TELL_JS = "() => document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what: 'takes'}}))"
 
 _SHOWN: dict[str, Any] = {**WAITING, "show_progress": "full"}
 
@@ -78,7 +76,7 @@ def part(page: Page) -> None:
     listing.upload(load, listing, lines, **WAITING)
     look.click(preview, [page.key, sounds, lines], [looked, table, save], **_SHOWN)
     kept = save.click(keep, [page.key, looked], [looked, sounds, lines, table, save, page.stepper], **_SHOWN)
-    kept.success(None, None, None, js=TELL_JS, **WAITING)
+    kept.success(None, None, None, js=tell("takes"), **WAITING)
 
 
 def _as_html(found: Preview, said: words.Words) -> str:

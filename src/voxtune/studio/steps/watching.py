@@ -19,7 +19,7 @@ _SHOW_SETUP = "() => document.getElementById('vx-setup').scrollIntoView({behavio
 
 def part(page: Page, setup: Setup) -> None:
     """The live view; `again` in it fills the set-up with a run's settings, as they should go."""
-    run = island("run", events=("again", "stopped", "finished"))
+    run = island("run", events=("again",))
 
     @answering
     def again(key: str, event: gr.EventData) -> Any:
