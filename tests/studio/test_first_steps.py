@@ -115,3 +115,23 @@ def test_ones_own_sentences_are_there_again_after_another_choice_and_a_reload(st
         shown.get_by_label("My own sentences").check()
         shown.wait_for_function("document.querySelectorAll('#vx-preview li').length === 2")
         assert shown.locator("#vx-own-lines textarea").input_value() == "The stent sits well.\nGive her ten milligrams."
+
+
+def test_a_damaged_file_and_a_dead_program_are_told_on_the_page(tmp_path: Path) -> None:
+    folder = tmp_path / "voice" / "datasets" / "voxtral_user"
+    folder.mkdir(parents=True)
+    (folder / "reading.json").write_text("{")
+    with serving(tmp_path / "voice") as studio, browser() as chromium:
+        shown = chromium.new_page(locale="en-US")
+        shown.goto(studio.url)
+        trouble = shown.locator(".vx-stepper-trouble")
+        trouble.wait_for()
+        assert "reading.json" in trouble.inner_text()
+        (folder / "reading.json").unlink()
+        shown.wait_for_selector("body[data-vx-step=language]")
+        assert trouble.is_hidden()
+        studio.kill()
+        shown.click("#vx-language-next")
+        shown.evaluate("document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what: 'takes'}}))")
+        trouble.wait_for()
+        assert "does not answer" in trouble.inner_text()

@@ -4,6 +4,7 @@ import {STEPS, announce, api, at, ready, setKey, t, translate} from './studio.js
 export async function mount(element, {props, trigger, watch}) {
   const list = element.querySelector('ol');
   const now = element.querySelector('.now');
+  const trouble = element.querySelector('.vx-stepper-trouble');
   const [back, on] = element.querySelectorAll('.vx-stepper-small button');
   let state = {open: [STEPS[0]], done: [], suggest: STEPS[0]};
   let wanted = location.hash.slice(1);
@@ -71,8 +72,11 @@ export async function mount(element, {props, trigger, watch}) {
   async function refresh() {
     try {
       state = await api.json('steps');
-    } catch {
-      setTimeout(refresh, 2000);   // the server is not there: asked again until it is
+      trouble.hidden = true;
+    } catch (error) {
+      trouble.textContent = [error.message, error.hint].filter(Boolean).join(' ');
+      trouble.hidden = false;
+      setTimeout(refresh, 2000);   // the server is not there, or cannot read what it has: asked again until it can
       return;
     }
     if (wanted && !state.open.includes(wanted)) wanted = '';
