@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,3 +137,19 @@ def test_a_damaged_file_and_a_dead_program_are_told_on_the_page(tmp_path: Path) 
         shown.evaluate("document.dispatchEvent(new CustomEvent('vx:changed', {detail: {what: 'takes'}}))")
         trouble.wait_for()
         assert "does not answer" in trouble.inner_text()
+
+
+def test_without_gradio_the_command_says_what_to_install() -> None:
+    script = """
+import sys
+class NoGradio:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'gradio':
+            raise ModuleNotFoundError("No module named 'gradio'", name='gradio')
+sys.meta_path.insert(0, NoGradio())
+from voxtune.cli import run
+sys.exit(run([]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'voxtune[studio]'" in done.stderr

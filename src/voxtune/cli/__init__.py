@@ -103,5 +103,6 @@ def _told(error: Exception) -> VoxtuneError:
     if isinstance(error, VoxtuneError):
         return error
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("voxtune"):
-        return MissingDependencyError(f"{error.name} is not installed.", hint="Install what training needs: pip install 'voxtune[train]'")
+        what, extra = ("the studio", "studio") if (error.name or "").split(".")[0] == "gradio" else ("training", "train")
+        return MissingDependencyError(f"{error.name} is not installed.", hint=f"Install what {what} needs: pip install 'voxtune[{extra}]'")
     return VoxtuneError(f"{type(error).__name__}: {error}", hint="This should not happen. Run it again with --debug and report what it prints.")
