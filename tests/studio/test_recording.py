@@ -224,6 +224,7 @@ def test_a_page_that_is_not_secure_is_told_how_to_open_it(tmp_path: Path) -> Non
         shown.wait_for_selector("body[data-vx-step]")
         shown.goto(f"http://mybox.lan:{studio.port}/#recordings")
         recorder(shown)
+        shown.wait_for_selector(".vx-recorder-say[data-kind=bad]")
         assert "localhost" in shown.locator(".vx-recorder-say").inner_text()
 
 

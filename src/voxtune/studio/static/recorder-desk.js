@@ -1,5 +1,6 @@
 /** The desk of the recorder: where everything that a person can do arrives. */
 
+import {obstacle} from './microphone.js';
 import {Booth} from './recorder-booth.js';
 import {chosenDevice, paintDevices} from './recorder-device.js';
 import {remember, remembered} from './recorder-memory.js';
@@ -57,7 +58,14 @@ export class Desk {
     this.view.paint();
     this.view.stage.notice('');
     const same = before?.phrase === this.reading.current?.phrase && before?.take?.take === this.reading.current?.take?.take;
-    if ((first || !same) && !this.booth.busy) this.view.sayRow();
+    if ((first || !same) && !this.booth.busy) this.sayWhatIs();
+  }
+
+  /** What to do with the current sentence; where nothing can be recorded, why. */
+  sayWhatIs() {
+    const reason = obstacle();
+    if (reason) this.booth.tell.trouble(reason);
+    else this.view.sayRow();
   }
 
   /** @param {number} place */
