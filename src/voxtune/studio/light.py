@@ -48,6 +48,8 @@ class LightBlocks(gr.Blocks):
             for name in _FOR_API:
                 component.pop(name, None)
             component["props"].pop("preserved_by_key", None)  # of components that are rendered anew by gr.render, which there are none of
+            if "latex_delimiters" in component["props"]:
+                component["props"]["latex_delimiters"] = []  # there are no formulas
             if component["props"].get("_selectable") is False:
                 del component["props"]["_selectable"]
         for event in config["dependencies"]:
