@@ -112,7 +112,7 @@ def test_each_form_can_be_downloaded_once_by_its_ticket_alone(studio: Studio, la
     until = time.monotonic() + 5
     while list(downloads.iterdir()) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not downloads.exists()
+    assert list(downloads.iterdir()) == []
 
 
 def test_no_download_without_key_dataset_or_ticket(studio: Studio) -> None:
