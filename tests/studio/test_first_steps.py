@@ -84,6 +84,7 @@ def test_a_reload_comes_back_to_the_same_step(studio: Studio) -> None:
         shown.reload()
         shown.wait_for_selector("body[data-vx-step=phrases]")
         shown.wait_for_selector("#vx-preview li")
+        assert shown.locator("#vx-preview li").count() == 10
 
 
 def test_an_open_page_goes_on_after_the_program_was_started_anew(studio: Studio) -> None:

@@ -126,6 +126,8 @@ def test_a_page_closed_before_the_server_came_back_sends_when_it_is_opened_again
         again.goto(studio.url)
         until(lambda: len(room(studio).takes.all()) == 1, 30)
         context.close()
+    (take,) = room(studio).takes.all().values()
+    assert room(studio).takes.path(take).stat().st_size > 100_000, "a second and more of sound"
 
 
 def test_two_pages_record_twenty_each_and_forty_are_kept(studio: Studio) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import soundfile
 
 from voxtune import audio, files
-from voxtune.dataset.clips import Clip, Split, read, read_lines
+from voxtune.dataset.clips import SPLITS, Clip, Split, read, read_lines
 from voxtune.dataset.split import counts, split_by_sentence
 from voxtune.dataset.store import read_about
 from voxtune.errors import DatasetError
@@ -19,7 +19,6 @@ from voxtune.phrases.cleaning import sentence_key
 from voxtune.recordings.takes import Take, Takes
 from voxtune.workspace import DATA_FILE, DATASET_FILE, SCHEMA, RecordingsFolder
 
-HELD_OUT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
 _WAIT_S = 30.0
 
 
@@ -83,9 +82,7 @@ def _on_their_sides(clips: Sequence[Clip], takes: Iterable[Take], former: Mappin
     sentences = {clip.audio_path: sentence_key(clip.text) for clip in clips} | {take.file: sentence_key(take.text) for take in takes}
     former_sides = former.get("split", {}).get("sides", {})
     # A sentence that stood on two sides, as one that was corrected to another's, is held out: the test before validation before training.
-    kept: dict[str, Split] = {
-        sentences[name]: side for wanted in reversed(HELD_OUT_FIRST) for name, side in former_sides.items() if side == wanted and name in sentences
-    }
+    kept: dict[str, Split] = {sentences[name]: side for wanted in SPLITS for name, side in former_sides.items() if side == wanted and name in sentences}
     try:
         return split_by_sentence(clips, seed=seed, kept=kept)
     except DatasetError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 from voxtune.errors import CallError, DatasetError, VoxtuneError
@@ -69,8 +70,13 @@ def _ordered(sentences: list[str], language: str, source: Source, count: int, se
 
 def _own(file: Path, language: str, count: int) -> PhraseList:
     """A person's own sentences in their own order."""
-    found = own_lines(read_text(file), name=str(file))
-    chosen = [Phrase(text=text, language=language, source="file", reference=f"line {line}") for line, text in found[:count]]
+    found = own(read_text(file), name=str(file), language=language)
+    return replace(found, phrases=found.phrases[:count])
+
+
+def own(text: str, *, name: str, language: str) -> PhraseList:
+    """A person's own sentences, one a line, in their order; `name` is for messages. Raises DatasetError."""
+    chosen = [Phrase(text=sentence, language=language, source="file", reference=f"line {line}") for line, sentence in own_lines(text, name=name)]
     return PhraseList(language=language, source="file", phrases=chosen)
 
 

@@ -84,7 +84,7 @@ class Gate:
         if isinstance(key, str) and _KEY.fullmatch(key):
             if self.is_shared and self._is_ours(key):
                 # By its hash, so that no listing of folders gives a key away. The folder is made with the first thing kept in it.
-                return Room(Workspace(self._workspace / VISITORS / _hashed(key)))
+                return Room(Workspace(self._workspace / VISITORS / hashlib.sha256(key.encode()).hexdigest()[:32]))
             if not self.is_shared and secrets.compare_digest(key, self._secret()):
                 return Room(Workspace(self._workspace))
         raise UnknownKeyError("this page is not signed in here.", hint="Reload the page.")
@@ -108,10 +108,6 @@ class Gate:
                 files.write_text(file, known + "\n")
                 file.chmod(0o600)
             return known
-
-
-def _hashed(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def is_loopback(host: str) -> bool:

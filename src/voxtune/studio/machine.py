@@ -76,7 +76,6 @@ def is_looking() -> bool:
 
 def _ask(workspace: Path) -> None:
     global _found
-    # -P: a torch.py in a person's folder must not be taken for the library.
     wanted = [*command("voxtune"), "doctor", "--json"]
     try:
         done = subprocess.run(wanted, cwd=workspace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WAIT_S, check=False)  # noqa: S603

@@ -14,7 +14,7 @@ from voxtune.studio.page import STEPS
 from voxtune.studio.routes import route
 from voxtune.training import opening, runs
 from voxtune.training.status import ACTIVE, State
-from voxtune.workspace import DATA_FILE
+from voxtune.workspace import DATA_FILE, RunFolder
 
 ENOUGH = 10
 """Recordings with which the step counts as done; more is better, and the page says so."""
@@ -34,7 +34,8 @@ def steps(room: Room) -> dict[str, Any]:
     now = room.reading.now()
     kept = room.takes.kept()
     has_data = (room.folder.path / DATA_FILE).is_file()
-    states = _states(room)
+    here = opening.below(room.workspace.outputs)
+    states = _states(here)
     open_ = {"language"}
     if now is not None:
         open_ |= {"phrases", "recordings"}
@@ -50,7 +51,7 @@ def steps(room: Room) -> dict[str, Any]:
         "recordings": len(kept) >= ENOUGH,
         "dataset": has_data,
         "training": "finished" in states,
-        "evaluation": any(run.report.is_file() for run in opening.below(room.workspace.outputs)),
+        "evaluation": any(run.report.is_file() for run in here),
     }
     suggest = "language"
     if now is not None:
@@ -60,10 +61,10 @@ def steps(room: Room) -> dict[str, Any]:
     return {"open": [step for step in STEPS if step in open_], "done": [step for step in STEPS if done[step]], "suggest": suggest}
 
 
-def _states(room: Room) -> list[State]:
-    """Of the runs of this workspace, newest first."""
+def _states(here: list[RunFolder]) -> list[State]:
+    """Of those runs that can be read, in their order."""
     found: list[State] = []
-    for run in opening.below(room.workspace.outputs):
+    for run in here:
         try:
             found.append(runs.look(run).state)
         except VoxtuneError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -42,17 +43,17 @@ def routes(gate: Gate) -> list[BaseRoute]:
 async def _reading(request: Request, room: Room) -> Any:
     """With `show` the first sentences count as shown, and stay; a page that has not come to them yet asks without."""
     reading = room.reading.show if "show" in request.query_params else room.reading.needed
-    return await run_in_threadpool(lambda: _reading_as_asked(request, room, reading()))
+    return await run_in_threadpool(lambda: reading_json(room, reading(), words.of(request)))
 
 
 async def _more(request: Request, room: Room) -> Any:
-    return await run_in_threadpool(lambda: _reading_as_asked(request, room, room.reading.more()))
+    return await run_in_threadpool(lambda: reading_json(room, room.reading.more(), words.of(request)))
 
 
 async def _skip(request: Request, room: Room) -> Any:
     asked = await json_body(request)
     phrase, reason = str(asked.get("phrase", "")), str(asked.get("reason", ""))
-    return await run_in_threadpool(lambda: _reading_as_asked(request, room, room.reading.skip(phrase, reason)))
+    return await run_in_threadpool(lambda: reading_json(room, room.reading.skip(phrase, reason), words.of(request)))
 
 
 async def _put(request: Request, room: Room) -> Any:
@@ -60,8 +61,7 @@ async def _put(request: Request, room: Room) -> Any:
     device = _device(request.headers.get("x-vx-device", ""))
     data = await body(request, MAX_TAKE_BYTES)
     key = request.headers.get("x-vx-take", "")
-    take = await run_in_threadpool(lambda: room.takes.save(data, phrase, key=key, device=device))
-    return await run_in_threadpool(lambda: _answer(room, take))
+    return await run_in_threadpool(lambda: _answer(room, room.takes.save(data, phrase, key=key, device=device)))
 
 
 def _device(header: str) -> dict[str, Any]:
@@ -104,15 +104,11 @@ async def _change(request: Request, room: Room) -> Any:
 
 def _answer(room: Room, take: Take) -> dict[str, Any]:
     """The row that a take belongs to, as it is now."""
-    now = room.reading.now()
     takes = list(room.takes.all().values())
+    kept = room.takes.kept(takes)
     # A sentence that no list knows any more, or never did: an upload, or a take of a folder that was copied without its lists.
     phrase = room.reading.everything().get(take.phrase) or Phrase(text=take.text, language=take.language, source="file")
-    return {"row": _row(phrase, takes, room.takes.kept(takes).get(take.group)), "progress": _progress(room, now, takes)}
-
-
-def _reading_as_asked(request: Request, room: Room, now: ReadingList) -> dict[str, Any]:
-    return reading_json(room, now, words.words(words.chosen(request.headers.get("accept-language", ""))))
+    return {"row": _row(phrase, takes, kept.get(take.group)), "progress": _progress(room.reading.now(), kept)}
 
 
 def reading_json(room: Room, now: ReadingList, said: words.Words) -> dict[str, Any]:
@@ -129,7 +125,7 @@ def reading_json(room: Room, now: ReadingList, said: words.Words) -> dict[str, A
         "notice": said.say(f"phrases.why.{why}") if why else "",
         "attribution": now.sources.get(now.source, {}).get("attribution", ""),
         "rows": [_row(phrase, takes, kept.get(phrase.id)) for phrase in now.rows],
-        "progress": _progress(room, now, takes),
+        "progress": _progress(now, kept),
         "can_add": now.can_grow,
     }
 
@@ -145,9 +141,9 @@ def take_json(take: Take, takes: list[Take]) -> dict[str, Any]:
     return {"take": take.key, "seconds": round(judgement.duration_s, 2), "problems": list(judgement.problems), "accepted": take.accepted, "takes": tries}
 
 
-def _progress(room: Room, now: ReadingList | None, takes: list[Take]) -> dict[str, Any]:
-    """Of the language that is being read."""
-    kept = [take for take in room.takes.kept(takes).values() if now is None or take.language == now.language]
+def _progress(now: ReadingList | None, every: Mapping[str, Take]) -> dict[str, Any]:
+    """Of the language that is being read; `every` are the takes that count."""
+    kept = [take for take in every.values() if now is None or take.language == now.language]
     everything = [phrase.text for phrase in now.phrases[:MAX_ROWS]] if now else []
     return {
         "recorded": len(kept),

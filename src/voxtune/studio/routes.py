@@ -70,7 +70,7 @@ def route(gate: Gate, path: str, handler: Handler, *, method: str = "GET") -> Ro
 
     async def answer(request: Request) -> Response:
         if not _is_own_page(request):
-            return JSONResponse({"error": "this address is for the studio's own page.", "hint": ""}, 403)
+            return _refusal()
         found, failure = await caught(lambda: _handled(gate, handler, request))
         if failure is not None:
             status = next((status for kind, status in _STATUS if isinstance(failure, kind)), 500)
@@ -98,9 +98,13 @@ class OwnPagesOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD") and not _is_own_page(Request(scope)):
-            await JSONResponse({"error": "this address is for the studio's own page.", "hint": ""}, 403)(scope, receive, send)
+            await _refusal()(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def _refusal() -> Response:
+    return JSONResponse({"error": "this address is for the studio's own page.", "hint": ""}, 403)
 
 
 def _is_own_page(request: Request) -> bool:
@@ -134,7 +138,7 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 async def _words(request: Request) -> Response:
-    found = words.words(words.chosen(request.headers.get("accept-language", "")))
+    found = words.of(request)
     return JSONResponse({"language": found.language, "words": found}, headers={"Cache-Control": "no-store", "Vary": "Accept-Language"})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from voxtune.errors import VoxtuneError
 from voxtune.languages import LANGUAGES
 from voxtune.phrases import choosing
-from voxtune.phrases.phrase import Phrase, PhraseList
+from voxtune.phrases.phrase import PhraseList
 from voxtune.recordings.reading import MAX_ROWS, SPARE, ReadingList
 from voxtune.studio.access import Room
 
@@ -64,9 +64,7 @@ def why_not_granary(room: Room, now: ReadingList) -> str:
 
 def _at_once(language: str, choice: str, own: str) -> PhraseList:
     if choice == "file":
-        lines = choosing.own_lines(own, name="your text")
-        phrases = [Phrase(text=text, language=language, source="file", reference=f"line {line}") for line, text in lines]
-        return PhraseList(language=language, source="file", phrases=phrases)
+        return choosing.own(own, name="your text", language=language)
     if choice == "practice":
         return choosing.phrases("en", count=COUNT, source="practice")
     return choosing.phrases(language, count=COUNT, source="pack")

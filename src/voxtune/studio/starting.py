@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import threading
@@ -47,7 +46,7 @@ def start(room: Room, settings: TrainSettings) -> RunFolder:
                 return run
             number = max(number, int(request.removeprefix(f"{mark}-") or 0))
         name = f"{name_of(settings)}-{time.strftime('%Y%m%d-%H%M%S')}"
-        named = settings.model_copy(update={"output": _free(room.workspace.outputs / name)})
+        named = settings.model_copy(update={"output": opening.free(room.workspace.outputs / name)})
         return _begin(named, f"{mark}-{number + 1}", room)
 
 
@@ -86,14 +85,6 @@ def name_of(settings: TrainSettings) -> str:
     """How a run folder's name begins: model and method."""
     model = re.sub(r"[^\w.-]", "-", settings.model.rstrip("/").rsplit("/", 1)[-1])[:60]
     return f"{model}-{settings.method}"
-
-
-def _free(path: Path) -> Path:
-    number, free = 1, path
-    while os.path.lexists(free):
-        number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
 
 
 def is_busy(room: Room) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 from gradio.i18n import I18nData
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pl", "uk")
@@ -51,9 +52,9 @@ def _file(language: str) -> dict[str, str]:
     return found
 
 
-def of(request: gr.Request | None) -> Words:
+def of(request: gr.Request | Request) -> Words:
     """The words of the visitor who made a request."""
-    return words(chosen(request.headers.get("accept-language", "") if request is not None else ""))
+    return words(chosen(request.headers.get("accept-language", "")))
 
 
 def chosen(header: str) -> str:
@@ -85,8 +86,7 @@ class _OneLanguage(dict[str, dict[str, str]]):
     """Translations that, when the page's config is copied for a visitor, are only those of that visitor: a seventh of the weight."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, dict[str, str]]:
-        language = _asked.get()
-        return {code: dict(self[code]) for code in {"en", language} if code == language or language not in self}
+        return {_asked.get(): dict(self[_asked.get()])}
 
 
 class _Label(I18nData):

@@ -94,17 +94,17 @@ def settled(settings: TrainSettings, *, request_id: str = "") -> TrainSettings:
         # One request has one folder, so that two of it at once cannot make two runs.
         mark = hashlib.sha256(request_id.encode()).hexdigest()[:12] if request_id else time.strftime("%Y%m%d-%H%M%S")
         named = Path(OUTPUTS) / f"{model}-{settings.method}-{mark}"
-        changes["output"] = named if request_id else _free(named)
+        changes["output"] = named if request_id else free(named)
     return settings.model_copy(update=changes)
 
 
-def _free(path: Path) -> Path:
-    """`path`, or with a number where another run began in the same second."""
-    number = 1
-    while path.exists():
+def free(path: Path) -> Path:
+    """`path`, or with a number where something lies there: another run began in the same second."""
+    number, found = 1, path
+    while os.path.lexists(found):
         number += 1
-        path = path.with_name(f"{path.name.removesuffix(f'-{number - 1}')}-{number}")
-    return path
+        found = path.with_name(f"{path.name}-{number}")
+    return found
 
 
 def _in_full(settings: TrainSettings, place: names.ModelPlace) -> TrainSettings:

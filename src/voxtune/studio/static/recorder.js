@@ -11,7 +11,6 @@
  * window.vxRecorder = {state(), lastAck: {key, phrase, ms, status}}.
  */
 
-import {obstacle} from './microphone.js';
 import {watchDevices} from './recorder-device.js';
 import {Desk} from './recorder-desk.js';
 import {keyHelp, skipReasons} from './recorder-dialogs.js';
@@ -52,8 +51,6 @@ export async function mount(element, gradio = {}) {
     if (desk.reading.place(phrase) < 0) await refreshQuietly(desk); // another tab may have brought the sentence
     desk.select(desk.reading.place(phrase));
   });
-  const reason = obstacle();
-  if (reason) booth.tell.trouble(reason);
   takes.outbox.flush();
 }
 
