@@ -230,6 +230,23 @@ def test_a_page_that_is_not_secure_is_told_how_to_open_it(tmp_path: Path) -> Non
         assert "localhost" in shown.locator(".vx-recorder-say").inner_text()
 
 
+def test_who_comes_to_the_recorder_while_its_list_is_on_the_way_sees_sentences(studio: Studio) -> None:
+    """Asked before anybody looks, the list is empty on purpose: that answer must not stand when one has come meanwhile."""
+    with browser() as chromium, page(chromium, studio) as shown:
+        held: list[Any] = []
+        shown.route("**/vx/reading", lambda asked: held.append(asked))
+        shown.goto(studio.url + "#phrases")
+        shown.reload()
+        shown.wait_for_selector("#panel-phrases", state="visible")
+        until(lambda: held or shown.wait_for_timeout(50), 30)
+        shown.click("#vx-step-recordings")
+        shown.wait_for_selector("#panel-recordings", state="visible")
+        for asked in held:
+            asked.continue_()
+        shown.unroute("**/vx/reading")
+        recorder(shown)
+
+
 def test_the_plain_recorder_stands_in_where_there_is_no_worklet(studio: Studio, tmp_path: Path) -> None:
     voice = tmp_path / "voice.wav"
     write_voice(voice, 1)

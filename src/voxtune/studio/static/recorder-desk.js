@@ -47,11 +47,12 @@ export class Desk {
 
   // ---- the list
 
-  /** Asks the server for the list. Takes acknowledged meanwhile are newer than its answer: then it is asked again. */
+  /** Asks the server for the list. Takes acknowledged meanwhile are newer than its answer, and who comes to the recorder meanwhile wants sentences: then it is asked again. */
   async refresh() {
     const asked = this.takes.changes;
-    const json = await api.json(at() === 'recordings' ? 'reading?show=1' : 'reading'); // unseen, it shows nobody any sentence
-    if (asked !== this.takes.changes) return this.refresh();
+    const shown = at() === 'recordings';
+    const json = await api.json(shown ? 'reading?show=1' : 'reading'); // unseen, it shows nobody any sentence
+    if (asked !== this.takes.changes || (!shown && at() === 'recordings')) return this.refresh();
     const before = this.reading.current;
     const first = !this.reading.loaded;
     this.reading.apply(json, this.takes.isDone);
