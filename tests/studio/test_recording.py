@@ -232,18 +232,17 @@ def test_a_page_that_is_not_secure_is_told_how_to_open_it(tmp_path: Path) -> Non
 
 def test_who_comes_to_the_recorder_while_its_list_is_on_the_way_sees_sentences(studio: Studio) -> None:
     """Asked before anybody looks, the list is empty on purpose: that answer must not stand when one has come meanwhile."""
-    with browser() as chromium, page(chromium, studio) as shown:
+    with browser() as chromium:
+        shown = chromium.new_page(locale="en-US")
         held: list[Any] = []
-        shown.route("**/vx/reading", lambda asked: held.append(asked))
-        shown.goto(studio.url + "#phrases")
-        shown.reload()
-        shown.wait_for_selector("#panel-phrases", state="visible")
+        shown.route("**/vx/reading", lambda asked: held.append((asked, asked.fetch())))
+        shown.goto(studio.url + "#language")
         until(lambda: held or shown.wait_for_timeout(50), 30)
+        shown.wait_for_selector("body[data-vx-step]")
         shown.click("#vx-step-recordings")
         shown.wait_for_selector("#panel-recordings", state="visible")
-        for asked in held:
-            asked.continue_()
-        shown.unroute("**/vx/reading")
+        for asked, answer in held:
+            asked.fulfill(response=answer)
         recorder(shown)
 
 
