@@ -10,6 +10,7 @@
     |- ModelError               a model that is not there, not whole or not a Voxtral
     |- TrainingError            a run that failed or cannot go on
     |- EvaluationError          a comparison that would not be honest
+    |- HubError                 the Hugging Face Hub refused, or did not answer
     `- MissingDependencyError   an extra or a program that is not installed
 
 `assert` stands only where a failure would be our own bug.
@@ -112,6 +113,19 @@ class TrainingError(VoxtuneError):
 
 class EvaluationError(VoxtuneError):
     """Base and tuned model cannot be compared honestly."""
+
+
+class HubError(VoxtuneError):
+    """The Hugging Face Hub refused or did not answer; the message says what is there and what is not.
+
+    `code` is signed_out, token_refused, forbidden, not_found, conflict, limited, unreachable, storage, invalid, incomplete or
+    unexpected; `status` the HTTP status, where there was one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "unexpected", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
 
 
 class MissingDependencyError(VoxtuneError):

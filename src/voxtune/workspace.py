@@ -12,6 +12,7 @@ SCHEMA = 1
 DATA_FILE = "data.jsonl"
 DATASET_FILE = "dataset.json"
 CLIPS_FOLDER = "wavs"
+PUBLISHED_FILE = "published.json"
 
 DATASETS, DEFAULT_DATASET = "datasets", "voxtral_user"
 OUTPUTS = "outputs"

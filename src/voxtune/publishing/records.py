@@ -1,0 +1,44 @@
+"""What of a dataset or a run is published, and where: published.json in its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voxtune import files
+from voxtune.errors import DatasetError
+from voxtune.workspace import PUBLISHED_FILE
+
+Records = dict[str, dict[str, Any]]
+_LOCK = ".published.lock"
+_WAIT_S = 10.0
+
+
+def read(folder: Path) -> Records:
+    """What was published from a folder, by step: dataset, model, space, tracking; and who consented. {} where nothing was.
+
+    Raises DatasetError if the file cannot be read.
+    """
+    file = folder / PUBLISHED_FILE
+    if not file.is_file():
+        return {}
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        value = error
+    if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
+        raise DatasetError("not readable as a record of what was published.", file=file, hint="Move it away: what is on the Hub stays, and is found again.")
+    return value
+
+
+def note(folder: Path, step: str, said: dict[str, Any]) -> None:
+    """Keep what a step published, in the place of what it had published before."""
+    with files.locked(folder / _LOCK, wait_s=_WAIT_S):
+        files.write_json(folder / PUBLISHED_FILE, {**read(folder), step: said})
+
+
+def drop(folder: Path, step: str) -> None:
+    """Forget what a step had published."""
+    with files.locked(folder / _LOCK, wait_s=_WAIT_S):
+        files.write_json(folder / PUBLISHED_FILE, {name: said for name, said in read(folder).items() if name != step})
