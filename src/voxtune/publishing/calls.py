@@ -23,7 +23,7 @@ TRIES = 5
 LONGEST_WAIT_S = 300
 """A Hub that asks for more patience than this is told of, not waited for."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_TIMEOUT_S = 120.0
+_TIMEOUT_S, _CONNECT_S = 120.0, 15.0
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 
 
@@ -40,14 +40,20 @@ def api() -> Any:
 
     def client() -> httpx2.Client:
         made: httpx2.Client = default_client_factory()
-        made.timeout = httpx2.Timeout(float(os.environ.get("VOXTUNE_HUB_TIMEOUT", _TIMEOUT_S)), connect=15.0)
-        made.event_hooks = {**made.event_hooks, "response": [*made.event_hooks.get("response", []), _Crowded()]}
+        hooks = made.event_hooks
+        made.event_hooks = {"request": [*hooks.get("request", []), _impatient], "response": [*hooks.get("response", []), _Crowded()]}
         return made
 
     if constants.is_offline_mode():
         raise HubError("HF_HUB_OFFLINE is set: nothing can be published in offline mode.", hint="Unset HF_HUB_OFFLINE and try again.", code="unreachable")
     set_client_factory(client)
     return HfApi(library_name="voxtune")
+
+
+def _impatient(request: Any) -> None:
+    """An end to each wait; some of the client's calls say that they want none, so that a default would not do."""
+    patience = float(os.environ.get("VOXTUNE_HUB_TIMEOUT", _TIMEOUT_S))
+    request.extensions = {**request.extensions, "timeout": {"connect": min(_CONNECT_S, patience), "read": patience, "write": patience, "pool": patience}}
 
 
 class _Crowded:
@@ -134,8 +140,13 @@ def _meaning(status: int, said: str) -> tuple[str, str]:
 
 
 def unreachable(what: str, error: Exception) -> HubError:
-    """No answer, or a broken line."""
+    """No answer, or a broken line; or a refusal of its storage, of which hf_xet says no more than "(403 Forbidden)"."""
     said = _plain(str(error)) or type(error).__name__
+    if refusal := re.search(r"error \((\d{3}) ([\w ]+)\)", said):
+        status = int(refusal.group(1))
+        code, hint = _meaning(status, "")
+        hint += " Or its storage is full." if status == 403 else ""
+        return HubError(f"the Hub could not {what}: its storage answered {status} {refusal.group(2)}.", hint=hint, code=code, status=status)
     return HubError(f"the Hub could not {what}: no answer ({said}).", hint="Check the network and try again; what was sent is kept.", code="unreachable")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,8 @@ TAG = "voxtune"
 """In the card of everything that voxtune publishes; by it a repository is known as one that may be written to."""
 _MADE_WITH_IT = frozenset({".gitattributes", "README.md"})
 """What the Hub itself puts into a new repository."""
-_BATCH_FILES, _BATCH_BYTES = 32, 64 << 20
+_BATCH_FILES, _BATCH_SHARE, _BATCH_BYTES = 8, 25, 64 << 20
+"""Files sent at a time: so few that progress is seen and a killed call sends about a 25th again, so many that each batch's calls do not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,8 @@ def look(kind: Kind, repo: str) -> Remote | None:
     hub = api()
     try:
         info = call(f"tell of {repo}", lambda: hub.repo_info(repo, repo_type=kind))
-        rows = call(f"list the files of {repo}", lambda: list(hub.list_repo_tree(repo, repo_type=kind, revision=info.sha, recursive=True)))
+        # The client itself tries a listing again.
+        rows = call(f"list the files of {repo}", lambda: list(hub.list_repo_tree(repo, repo_type=kind, revision=info.sha, recursive=True)), tries=1)
     except HubError as error:
         if error.code == "not_found":
             return None
@@ -196,7 +199,8 @@ def _commit(remote: Remote, folder: Path, changed: Sequence[str], gone: Sequence
     additions = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(folder / path)) for path in changed]
     say("sending", 0, len(additions))
     for start, batch in _batches(additions, local):
-        _send(remote, batch)
+        # The client itself tries uploads again.
+        call(f"take files for {repo}", functools.partial(hub.preupload_lfs_files, repo, batch, repo_type=kind, free_memory=False), tries=1)
         say("sending", start + len(batch), len(additions))
 
     def came_through() -> str | None:
@@ -212,32 +216,14 @@ def _commit(remote: Remote, folder: Path, changed: Sequence[str], gone: Sequence
     )
 
 
-def _send(remote: Remote, batch: Sequence[Any]) -> None:
-    """Large files of some additions to the Hub's storage; the client itself tries that again."""
-    hub, repo, kind = api(), remote.repo, remote.kind
-    try:
-        call(f"take files for {repo}", lambda: hub.preupload_lfs_files(repo, batch, repo_type=kind, free_memory=False), tries=1)
-    except HubError as error:
-        raise (_refusal(remote) if error.status is None else None) or error from None
-
-
-def _refusal(remote: Remote) -> HubError | None:
-    """Why the Hub's storage, which names no reason, would not take files: whether this account may write there at all."""
-    hub = api()
-    try:
-        call(f"take files for {remote.repo}", lambda: hub.auth_check(remote.repo, repo_type=remote.kind, write=True), tries=1)
-    except HubError as error:
-        return error if error.code in ("token_refused", "forbidden") else None
-    return None
-
-
 def _batches(additions: Sequence[Any], local: Mapping[str, File]) -> Iterator[tuple[int, list[Any]]]:
     """Some files at a time, so that it can be seen how far it is."""
+    most = max(_BATCH_FILES, len(additions) // _BATCH_SHARE)
     start, batch, size = 0, [], 0
     for place, addition in enumerate(additions):
         batch.append(addition)
         size += local[addition.path_in_repo].size
-        if len(batch) == _BATCH_FILES or size >= _BATCH_BYTES or place == len(additions) - 1:
+        if len(batch) == most or size >= _BATCH_BYTES or place == len(additions) - 1:
             yield start, batch
             start, batch, size = place + 1, [], 0
 
