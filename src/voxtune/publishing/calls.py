@@ -95,7 +95,7 @@ def call(what: str, work: Callable[[], T], *, tries: int = TRIES, came_through: 
             pause = wait_s({}, attempt)
             if isinstance(error, errors.OfflineModeIsEnabled) or attempt == tries:
                 raise unreachable(what, error) from None
-        except (httpx2.HTTPError, errors.OIDCError, RuntimeError, ValueError, OSError) as error:
+        except (httpx2.HTTPError, errors.OIDCError, RuntimeError, ValueError, KeyError, OSError) as error:
             raise unforeseen(what, error) from None
         time.sleep(pause)
         if (found := came_through()) is not None:
@@ -152,9 +152,13 @@ def unreachable(what: str, error: Exception) -> HubError:
 
 def unforeseen(what: str, error: Exception) -> HubError:
     """What the client itself raises: a card it refuses, an upload that the Hub's storage refused."""
+    import httpx2
+
     cause = error.__cause__
     if hasattr(cause, "response"):
         return refused(what, cause)
+    if isinstance(cause, httpx2.TransportError):
+        return unreachable(what, cause)
     said = _plain(str(error)) or type(error).__name__
     return HubError(f"the Hub could not {what}: {said}", hint="Correct what it names and try again.", code="invalid")
 

@@ -176,7 +176,14 @@ def _said_how_far(repo: str) -> Iterator[list[str]]:
 
 def _make(kind: Kind, repo: str, *, sdk: str | None, hardware: str | None) -> Remote:
     hub = api()
-    call(f"make {repo}", lambda: hub.create_repo(repo, repo_type=kind, private=True, exist_ok=True, space_sdk=sdk, space_hardware=hardware))
+    try:
+        call(f"make {repo}", lambda: hub.create_repo(repo, repo_type=kind, private=True, space_sdk=sdk, space_hardware=hardware))
+    except HubError as error:
+        made = look(kind, repo) if error.status == 409 else None  # made by a try whose answer was lost
+        if made is None:
+            raise
+        _refuse_others(made, private=True, replace=False)
+        return made
     made = look(kind, repo)
     if made is None:
         raise HubError(f"{repo} was made and is not to be seen.", hint="Try again in a minute.", code="incomplete")
