@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voxtune.errors import CallError, DiskFullError, InUseError
+from voxtune.errors import CallError, DiskFullError, InUseError, VoxtuneError
 
 PARTIAL = ".partial-"
 """Names that begin with this are unfinished work and are never read."""
@@ -225,6 +225,30 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def remove(paths: Iterable[Path], *, below: Path) -> None:
+    """Delete files for good, and then the folders that this leaves empty, up to and with `below`; what is gone already is no error.
+
+    A link is deleted itself, and none is followed out of `below`. Raises VoxtuneError for what cannot be deleted; what comes after it stays.
+    """
+    root, parents = below.resolve(), {below}
+    for path in paths:
+        try:
+            if not path.parent.resolve().is_relative_to(root):
+                raise CallError(f"{path.parent} leads out of {below}; nothing there was deleted.", hint="Look at what it links to, and delete that by hand.")
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise VoxtuneError(f"{path} could not be deleted: {error.strerror}.", hint="Check its permissions and call it again: it goes on.") from None
+        parents |= {parent for parent in path.parents if parent.is_relative_to(below)}
+    for parent in sorted(parents, key=lambda each: len(each.parts), reverse=True):
+        with contextlib.suppress(OSError):  # there is something else in it, or it is gone
+            parent.rmdir()
+            continue
+        if parent.is_dir():
+            flush_folder(parent)
+    if below.parent.is_dir():
+        flush_folder(below.parent)
 
 
 def refuse_if_used(path: Path) -> None:

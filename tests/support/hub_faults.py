@@ -127,7 +127,7 @@ def script(hub: HubServer, seed: int, transfer: str, place: Path, slept: list[fl
         "most_tries_of_client": max(
             [0, *(count / (clips if "verify" in path else 1) for (method, path), count in tries.items() if _clients_own(path, method))]
         ),
-        "most_refused": max([0, *refused.values()]),
+        "most_refused": max([0, *(count / (clips if "verify" in path else 1) for (_, path), count in refused.items())]),
         "asked": [_asked_s(each) for each in given if each.status == 429],
         "hits": [each.hits for each in given],
         "slept": [round(each, 2) for each in slept],

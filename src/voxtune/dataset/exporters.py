@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -9,7 +12,7 @@ from typing import Literal, get_args
 import soundfile
 
 from voxtune import audio, files
-from voxtune.dataset.clips import SPLITS, Clip
+from voxtune.dataset.clips import SPLITS, Clip, Split
 from voxtune.errors import DatasetError
 
 Format = Literal["audiofolder", "ljspeech", "nemo"]
@@ -28,8 +31,34 @@ def export(clips: Sequence[Clip], folder: Path, *, layout: Format) -> None:
         writers[layout](clips, partial)
 
 
+def as_wav(clip: Clip) -> bytes:
+    """A clip's sound as 16-bit PCM WAV, and nothing besides it: programs and phones write names and places into their files.
+
+    A file that is such a WAV is given byte for byte, one that holds more with its samples as they are; all else at 16 kHz, mono.
+    Raises AudioError.
+    """
+    if (clip.start_s, clip.end_s) == (None, None) and clip.path.is_file():
+        data = clip.path.read_bytes()
+        if _is_bare(data):
+            return data
+        with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.format in ("WAV", "WAVEX") and file.subtype == "PCM_16":
+                buffer = io.BytesIO()
+                soundfile.write(buffer, file.read(dtype="int16"), file.samplerate, format="WAV", subtype="PCM_16")
+                return buffer.getvalue()
+    return audio.write_wav(audio.read(clip.path, start_s=clip.start_s, end_s=clip.end_s))
+
+
+def _is_bare(data: bytes) -> bool:
+    """Whether this is a WAV of 16-bit PCM with a header of 44 bytes, and samples to its end."""
+    if len(data) < 46 or data[:4] != b"RIFF" or data[8:16] != b"WAVEfmt " or data[36:40] != b"data":
+        return False
+    (riff,), (header, tag), (bits,), (length,) = (struct.unpack_from(form, data, at) for form, at in (("<I", 4), ("<IH", 16), ("<H", 34), ("<I", 40)))
+    return (header, tag, bits) == (16, 1, 16) and riff + 8 == length + 44 == len(data)
+
+
 def _audiofolder(clips: Sequence[Clip], folder: Path) -> None:
-    for side, members in _sides(clips).items():
+    for side, members in by_side(clips).items():
         rows = []
         for clip in members:
             name = _copy(clip, folder / side)
@@ -49,7 +78,7 @@ def _ljspeech(clips: Sequence[Clip], folder: Path) -> None:
 
 
 def _nemo(clips: Sequence[Clip], folder: Path) -> None:
-    for side, members in _sides(clips).items():
+    for side, members in by_side(clips).items():
         rows: list[dict[str, object]] = []
         for clip in members:
             name = _copy(clip, folder / "wavs")
@@ -59,7 +88,8 @@ def _nemo(clips: Sequence[Clip], folder: Path) -> None:
         files.write_lines(folder / f"{side}_manifest.json", rows)
 
 
-def _sides(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+def by_side(clips: Sequence[Clip]) -> dict[Split, list[Clip]]:
+    """The clips of each side that has any; those without a side are for training."""
     sides = {side: [clip for clip in clips if (clip.split or "train") == side] for side in SPLITS}
     return {side: members for side, members in sides.items() if members}
 

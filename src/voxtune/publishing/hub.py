@@ -19,6 +19,8 @@ Kind = Literal["model", "dataset", "space"]
 
 TAG = "voxtune"
 """In the card of everything that voxtune publishes; by it a repository is known as one that may be written to."""
+SENDING = "sending"
+"""What a Progress is told from the first byte on that goes to the Hub."""
 _MADE_WITH_IT = frozenset({".gitattributes", "README.md"})
 """What the Hub itself puts into a new repository."""
 _BATCH_FILES, _BATCH_SHARE, _BATCH_BYTES = 8, 25, 64 << 20
@@ -127,18 +129,15 @@ def publish(
         else:
             _refuse_others(remote, private=private, replace=replace)
             far.append(f"{repo} is as it was.")
-        changed = [path for path, file in local.items() if not file.is_same(remote.files.get(path))]
-        gone = [path for path in remote.files if path not in local and ours(path)]
-        if changed or gone:
-            _commit(remote, folder, changed, gone, local, message, say)
+        sent = _filled(remote, folder, local, ours, message, say)
+        if sent:
             far.append(f"Everything was sent to {repo}; whether all of it arrived could not be seen.")
         remote = _compared(remote, local, say)
-        if not private:
+        if remote.private and not private:
             far.append(f"{repo} is complete, and still private.")
             hub = api()
             options = {"private": False, **({"gated": "auto"} if gated else {})}
             call(f"make {repo} public", lambda: hub.update_repo_settings(repo, repo_type=kind, **options))
-    sent = tuple(sorted([*changed, *gone]))
     return Published(
         kind=kind, repo=remote.repo, url=remote.url, revision=remote.revision, private=private, files=len(remote.files), sent=sent, at=round(time.time(), 3)
     )
@@ -199,16 +198,34 @@ def _refuse_others(remote: Remote, *, private: bool, replace: bool) -> None:
         raise HubError(f"{remote.url} is public, and this was to stay private.", hint=hint, code="conflict")
 
 
+def _filled(remote: Remote, folder: Path, local: Mapping[str, File], ours: Callable[[str], bool], message: str, say: Progress) -> tuple[str, ...]:
+    """Send what is not there; gives the paths that were sent or removed."""
+    for final in (False, True):
+        changed = [path for path, file in local.items() if not file.is_same(remote.files.get(path))]
+        gone = [path for path in remote.files if path not in local and ours(path)]
+        try:
+            if changed or gone:
+                _commit(remote, folder, changed, gone, local, message, say)
+            break
+        except HubError as error:
+            # Somebody was quicker, or an earlier call of ours that had broken off was still on its way.
+            now = look(remote.kind, remote.repo) if error.status == 412 and not final else None
+            if now is None:
+                raise
+            remote = now
+    return tuple(sorted([*changed, *gone]))
+
+
 def _commit(remote: Remote, folder: Path, changed: Sequence[str], gone: Sequence[str], local: Mapping[str, File], message: str, say: Progress) -> None:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     hub, repo, kind = api(), remote.repo, remote.kind
     additions = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(folder / path)) for path in changed]
-    say("sending", 0, len(additions))
+    say(SENDING, 0, len(additions))
     for start, batch in _batches(additions, local):
         # The client itself tries uploads again.
         call(f"take files for {repo}", functools.partial(hub.preupload_lfs_files, repo, batch, repo_type=kind, free_memory=False), tries=1)
-        say("sending", start + len(batch), len(additions))
+        say(SENDING, start + len(batch), len(additions))
 
     def came_through() -> str | None:
         now = look(kind, repo)

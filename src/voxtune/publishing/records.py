@@ -33,9 +33,12 @@ def read(folder: Path) -> Records:
 
 
 def note(folder: Path, step: str, said: dict[str, Any]) -> None:
-    """Keep what a step published, in the place of what it had published before."""
+    """Keep what a step published; where it had published before under another name stays known, as `earlier`."""
     with files.locked(folder / _LOCK, wait_s=_WAIT_S):
-        files.write_json(folder / PUBLISHED_FILE, {**read(folder), step: said})
+        every = read(folder)
+        before = every.get(step, {})
+        earlier = sorted({*before.get("earlier", ()), before.get("repo")} - {None, said.get("repo")})
+        files.write_json(folder / PUBLISHED_FILE, {**every, step: {**said, **({"earlier": earlier} if earlier else {})}})
 
 
 def drop(folder: Path, step: str) -> None:

@@ -61,7 +61,11 @@ def visible(hub: Hub, request: Request) -> Repo:
     """The repository that a path names, if whoever asks may know of it."""
     token = known(hub, request)
     given = request.path_params
-    repo = hub.find(KINDS[given.get("kind", "models")], f"{given['namespace']}/{given['name']}")
+    kind, name = KINDS[given.get("kind", "models")], f"{given['namespace']}/{given['name']}"
+    repo = hub.find(kind, name)
+    if repo is None and (kind, name) in hub.moved:
+        there = str(request.url.replace(path=request.url.path.replace(name, hub.moved[kind, name], 1)))
+        raise RefusalError(307, f"Temporary Redirect. Redirecting to {there}", headers={"Location": there})
     if repo is None or not hub.may_read(token.user if token else None, repo):
         raise RefusalError(404, "Repository not found", "RepoNotFound") if token else RefusalError(401, ANONYMOUS, "RepoNotFound")
     return repo

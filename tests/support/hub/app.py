@@ -67,6 +67,10 @@ class HubServer:
         """What goes wrong; the first that fits happens."""
         return self.state.faults
 
+    @faults.setter
+    def faults(self, faults: list[Fault]) -> None:
+        self.state.faults[:] = faults
+
     @property
     def url(self) -> str:
         """Where it is."""

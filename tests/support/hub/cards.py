@@ -13,7 +13,7 @@ from tests.support.hub.state import Hub, RefusalError, Repo
 
 def front_matter(text: str) -> dict[str, Any]:
     """What stands between the first two lines of dashes; refused where it is no YAML mapping."""
-    match = re.match(r"\ufeff?---\r?\n(.*?)\r?\n?---(\r?\n|$)", text, re.DOTALL)
+    match = re.match(r"\ufeff?\s*---\r?\n(.*?)\r?\n?---(\r?\n|$)", text, re.DOTALL)
     try:
         data = yaml.safe_load(match[1]) if match else {}
     except yaml.YAMLError as error:

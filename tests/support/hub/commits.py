@@ -25,7 +25,6 @@ LARGE_SUFFIXES = [
     *("wav", "flac", "mp3", "ogg", "m4a", "mp4", "png", "jpg", "jpeg", "webp"),
 ]
 STALE = "The branch was updated since you opened this page. Please refresh and try again."
-NOT_YOURS = "pass `create_pr=1` as a query parameter to create a Pull Request"
 
 
 def _large(path: str, size: int, sample: bytes, attributes: list[str]) -> bool:
@@ -71,8 +70,8 @@ async def commit(hub: Hub, request: Request) -> Response:
     # The slow part first: from here to the end nothing else may run, or two commits could overwrite one another.
     large = {value["oid"]: await asyncio.to_thread(_received, hub, value["oid"]) for key, value in steps if key == "lfsFile"}
     head = repo.resolve(branch)
-    if not pull_wanted and branch not in repo.refs:
-        raise RefusalError(400, f"Cannot commit to {branch}: not a branch")
+    if branch not in repo.refs:
+        raise RefusalError(404, f"Invalid rev id: {branch}", "RevisionNotFound")
     if header.get("parentCommit") and not head.startswith(header["parentCommit"]):
         raise RefusalError(412, STALE)
     files = dict(repo.files(branch))
@@ -90,7 +89,7 @@ async def commit(hub: Hub, request: Request) -> Response:
 
 def _applied(hub: Hub, repo: Repo, files: dict[str, File], key: str, value: dict[str, Any], large: dict[str, File]) -> dict[str, File]:
     path = value["path"]
-    if path.startswith(("/", "\\")) or {"..", ".git", ""} & set(path.rstrip("/").split("/")):
+    if path.startswith("..\\") or {"..", ".git", ""} & set(path.rstrip("/").split("/")):
         raise RefusalError(422, f"invalid path {path}")
     if key == "file":
         data = base64.b64decode(value["content"])

@@ -19,6 +19,17 @@ KEPT_BYTES = 256 * 1024
 """Of longer bodies only so much is recorded."""
 
 BUSY_PAGE = "<!DOCTYPE html><html><head><title>503</title></head><body><h1>503 Service Unavailable</h1><p>We are doing our best.</p></body></html>"
+SAID = {
+    401: "Invalid credentials in Authorization header",
+    403: "Authorization error.",
+    404: "Repository not found",
+    409: "Another operation is in progress for this repository",
+    412: "The branch was updated since you opened this page. Please refresh and try again.",
+    429: "We had to rate limit you. Please retry later.",
+}
+"""What the Hub says with a status; of its own faults it is sorry."""
+
+SORRY = "Internal Error - We're working hard to fix this as soon as possible!"
 STORAGE_FULL = "Private repository storage limit reached, please upgrade your plan to increase your private storage limit."
 
 
@@ -43,7 +54,7 @@ class Fault:
 
     `status` is what happens:
 
-    - a number: that answer, with `headers` and `body` (HTML where it is text that begins with <), and nothing is done;
+    - a number: that answer, with `headers` and `body` (HTML where it is text that begins with <; by default what the Hub says), and nothing is done;
     - "reset": the connection breaks, before anything is read or, with `after_bytes`, when so much of the body was read (GET: sent);
     - "stall": nothing comes for `delay` seconds, then the connection breaks; `after_bytes` as above;
     - "lost": the Hub does what was asked, and the connection breaks before it answers.
@@ -56,7 +67,7 @@ class Fault:
     status: int | Literal["reset", "stall", "lost"]
     times: int | None = 1
     headers: dict[str, str] = field(default_factory=dict)
-    body: dict[str, Any] | str = field(default_factory=lambda: {"error": "Internal Error - We're working hard to fix this as soon as possible!"})
+    body: dict[str, Any] | str | None = None
     delay: float = 0.0
     after_bytes: int | None = None
     skip: int = 0
@@ -72,7 +83,7 @@ class Fault:
         """429 that says in one of two ways when to come back."""
         policy = {"RateLimit": f'"api";r=0;t={seconds}', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}
         headers = policy if header == "RateLimit" else {"Retry-After": str(seconds)}
-        return cls(method, path, 429, headers=headers, body={"error": "We had to rate limit you. Please retry later."}, **more)
+        return cls(method, path, 429, headers=headers, **more)
 
     @classmethod
     def storage_full(cls, path: str = r"/commit/|/lfs/objects/batch|/xet-write-token/", method: str = "*", **more: Any) -> Fault:
@@ -127,7 +138,7 @@ class Wire:
         if isinstance(fault.status, int):
             await line.drain()
             await asyncio.sleep(fault.delay)
-            await line.answer(fault.status, fault.headers, fault.body)
+            await line.answer(fault.status, fault.headers, {"error": SAID.get(fault.status, SORRY)} if fault.body is None else fault.body)
         elif fault.status == "lost":
             line.mute = True
             await self.app(scope, line.receive, line.send)
@@ -173,9 +184,11 @@ class _Line:
         return message
 
     async def send(self, message: Message) -> None:
+        if self._gone:
+            return
         if message["type"] == "http.response.start":
             self.call.status = message["status"]
-        if self.mute or self._gone:
+        if self.mute:
             return
         if self.fault is not None and not self._of_request and message["type"] == "http.response.body":
             body = message.get("body", b"")

@@ -30,7 +30,7 @@ class Front:
         self._target = target
         self._client: httpx2.AsyncClient | None = None
         app = Starlette(routes=[Route("/{path:path}", self._answer, methods=METHODS)])
-        self._serving = Serving(Wire(app, hub.faults, hub.calls, f"/@{repo.id}"), name=f"front {repo.id}")
+        self._serving = Serving(Wire(app, hub.faults, hub.calls, f"/@{repo.id}"), name=f"front {repo.id}", at_end=self._close)
 
     def start(self) -> None:
         """Take a port."""
@@ -39,6 +39,10 @@ class Front:
     def stop(self) -> None:
         """Give it up."""
         self._serving.stop()
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
 
     async def _answer(self, request: Request) -> Response:
         signed = request.query_params.get("__sign")

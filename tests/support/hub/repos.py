@@ -59,7 +59,8 @@ async def create(hub: Hub, request: Request) -> Response:
     address = f"{hub.url}/{'' if kind == 'model' else kind + 's/'}{namespace}/{name}"
     if hub.find(kind, f"{namespace}/{name}"):
         raise RefusalError(409, f"You already created this {kind} repo: {namespace}/{name}", url=address)
-    repo = Repo(kind, f"{namespace}/{name}", private=body.get("visibility", "private" if body.get("private") else "public") == "private", sdk=body.get("sdk"))
+    by_default = "private" if body.get("private") or namespace in hub.private_by_default else "public"
+    repo = Repo(kind, f"{namespace}/{name}", private=body.get("visibility", by_default) == "private", sdk=body.get("sdk"))
     repo.variables, repo.secrets = _settings(body.get("variables")), _settings(body.get("secrets"))
     repo.volumes, repo.sleep_s = body.get("volumes") or [], body.get("sleepTimeSeconds")
     if body.get("hardware"):
@@ -88,6 +89,28 @@ async def delete(hub: Hub, request: Request) -> Response:
     del hub.repos[kind, repo.id]
     if kind == "space":
         hub.spaces.gone(repo)
+    return Response("OK")
+
+
+async def move(hub: Hub, request: Request) -> Response:
+    """Give a repository another name; the old one leads to the new one."""
+    body, token = await request.json(), signed_in(hub, request)
+    kind, old, new = body.get("type") or "model", body["fromRepo"], body["toRepo"]
+    repo = hub.find(kind, old)
+    if repo is None or not hub.may_read(token.user, repo):
+        raise RefusalError(404, "Repository not found", "RepoNotFound")
+    for namespace in (repo.namespace, new.partition("/")[0]):
+        require_creating(hub, request, kind, namespace)
+    if hub.find(kind, new):
+        raise RefusalError(409, f"A {kind} repository called {new} already exists")
+    if kind == "space":
+        hub.spaces.gone(repo)
+    hub.moved.pop((kind, new), None)
+    hub.moved[kind, repo.id] = new
+    hub.repos[kind, new] = hub.repos.pop((kind, repo.id))
+    repo.id = new
+    if kind == "space":
+        hub.spaces.changed(repo)
     return Response("OK")
 
 

@@ -39,6 +39,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/api/agent-harnesses", repos.harnesses),
     ("POST", "/api/repos/create", repos.create),
     ("DELETE", "/api/repos/delete", repos.delete),
+    ("POST", "/api/repos/move", repos.move),
     ("POST", "/api/validate-yaml", validation.validate_yaml),
     ("GET", "/api/spaces/hardware", spaces.list_hardware),
     ("GET", "/api/{kind:kind}", repos.list_repos),

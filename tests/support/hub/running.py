@@ -133,6 +133,7 @@ class Spaces:
         self._folder = folder
         self._machines: dict[str, Machine] = {}
         self._paused: set[str] = set()
+        self._shas: dict[str, str] = {}
         self._former: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def runtime(self, repo: Repo) -> dict[str, Any]:
@@ -146,9 +147,10 @@ class Spaces:
 
     def changed(self, repo: Repo) -> None:
         """Something that it is made of is new: start it again."""
-        if self.stale_s and repo.id in self._machines:
+        if self.stale_s:
             self._former[repo.id] = (time.monotonic() + self.stale_s, self._now(repo))
         self._paused.discard(repo.id)
+        self._shas[repo.id] = repo.refs["main"]
         if self.real:
             self.machine(repo).start()
 
@@ -161,6 +163,7 @@ class Spaces:
     def gone(self, repo: Repo) -> None:
         """It was deleted."""
         self._paused.discard(repo.id)
+        self._shas.pop(repo.id, None)
         self._former.pop(repo.id, None)
         machine = self._machines.pop(repo.id, None)
         if machine:
@@ -178,6 +181,8 @@ class Spaces:
         for repo in [machine.repo for machine in self._machines.values()]:
             self.gone(repo)
         self._paused.clear()
+        self._shas.clear()
+        self._former.clear()
 
     def machine(self, repo: Repo) -> Machine:
         """What a Space runs on."""
@@ -192,7 +197,7 @@ class Spaces:
             machine = self.machine(repo)
             stage, sha, message = machine.stage, machine.sha, machine.message
         else:
-            stage, sha, message = "PAUSED" if repo.id in self._paused else "RUNNING", repo.refs["main"], ""
+            stage, sha, message = "PAUSED" if repo.id in self._paused else "RUNNING", self._shas.get(repo.id, repo.refs["main"]), ""
         running = stage == "RUNNING"
         about = {"stage": stage, "hardware": {"current": repo.hardware if running else None, "requested": repo.hardware}, "storage": None}
         about |= {"gcTimeout": repo.sleep_s or 172800, "replicas": {"current": int(running), "requested": 1}, "devMode": False}

@@ -183,10 +183,12 @@ class Hub:
         }
         self.fullnames = {"alice": "Alice Example", "bob": "Bob Example", "acme": "Acme"}
         self.payers = {"alice"}
+        self.private_by_default: set[str] = set()
         self.visitors: dict[str, str] = {}
         self.codes: dict[str, dict[str, Any]] = {}
         self.organizations: dict[str, dict[str, str]] = {"acme": {"alice": "admin"}}
         self.repos: dict[tuple[Kind, str], Repo] = {}
+        self.moved: dict[tuple[Kind, str], str] = {}
         self.seal = secrets.token_hex(16)
         self.blobs = self.folder / "blobs"
         shutil.rmtree(self.blobs, ignore_errors=True)

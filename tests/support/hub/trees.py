@@ -19,7 +19,8 @@ def _last(repo: Repo, revision: str, path: str, expand: bool) -> dict[str, Any]:
     if not expand:
         return {}
     commit = repo.last_change(revision, path)
-    safe = {"status": "safe", "jFrogScan": {"status": "unscanned"}, "protectAiScan": {"status": "unscanned"}, "avScan": {"status": "safe"}}
+    unscanned = {name: {"status": "unscanned"} for name in ("jFrogScan", "protectAiScan", "avScan")}
+    safe = {"status": "safe", **unscanned, "pickleImportScan": None}
     return {"lastCommit": {"id": commit.sha, "title": commit.title, "date": commit.date}, "securityFileStatus": safe}
 
 
@@ -117,13 +118,13 @@ async def tag(hub: Hub, request: Request) -> Response:
     repo, revision = writable(hub, request), request.path_params["revision"]
     if request.method == "DELETE":
         return _drop(repo, f"tags/{revision}", f"refs/tags/{revision}")
-    short = (await request.json())["tag"]
+    sha, short = repo.resolve(revision), (await request.json())["tag"]
     if re.search(r"[\s~^:?*\[\\]|\.\.|^/|/$|\.lock$|@\{", short):
         raise RefusalError(400, f"Invalid reference name: {short}")
     name = f"refs/tags/{short}"
     if name in repo.refs:
         raise RefusalError(409, f"Tag reference exists already: {name}")
-    repo.refs[name] = repo.resolve(revision)
+    repo.refs[name] = sha
     return Response("OK", 201)
 
 
