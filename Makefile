@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint types setup clean
+.PHONY: demo test test-long hub-conformance lint types setup clean
 
 setup: $(VENV)/ready
 
@@ -21,6 +21,9 @@ test: setup
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
+
+hub-conformance: setup
+	$(BIN)/python -m tests.hub.conformance
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ What is at the Hub goes first, so that the record of where it is stays until it 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,14 +160,9 @@ def _repos(folders: Iterable[Path]) -> tuple[Repo, ...]:
     for folder in folders:
         for step, said in records.read(folder).items():
             if said.get("kind") in ("model", "dataset", "space"):
-                for name in _names(said):
+                for name in records.places(said):
                     found.setdefault((said["kind"], name), []).append((folder, step))
     return tuple(Repo(kind=kind, name=name, places=tuple(places)) for (kind, name), places in found.items())
-
-
-def _names(said: Mapping[str, Any]) -> list[str]:
-    """Where a step's work is, and where it was put before."""
-    return list(dict.fromkeys(str(name) for name in (said.get("repo"), *said.get("earlier", [])) if name))
 
 
 def forget(planned: Plan, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -221,7 +216,8 @@ def _delete_repos(repos: tuple[Repo, ...], account: Account | None, say: Progres
         except (HubError, InUseError) as error:
             told["failed"].append({**_as_json(repo), "message": str(error)})
         else:
-            _cross_out(repo)
+            for folder, step in repo.places:
+                records.cross_out(folder, step, repo.name)
     return told
 
 
@@ -233,12 +229,3 @@ def _delete(repo: Repo, account: Account) -> bool:
         hint = f"Delete it at {there.url}/settings if it is to go."
         raise InUseError(f"{there.url} holds something that voxtune did not publish.", hint=hint)
     return there is not None and hub.delete(repo.kind, repo.name)
-
-
-def _cross_out(repo: Repo) -> None:
-    for folder, step in repo.places:
-        left = [name for name in _names(records.read(folder).get(step, {})) if name != repo.name]
-        if left:
-            records.note(folder, step, {"kind": repo.kind, "repo": left[0], "earlier": left[1:]})
-        else:
-            records.drop(folder, step)

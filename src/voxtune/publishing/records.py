@@ -41,6 +41,21 @@ def note(folder: Path, step: str, said: dict[str, Any]) -> None:
         files.write_json(folder / PUBLISHED_FILE, {**every, step: {**said, **({"earlier": earlier} if earlier else {})}})
 
 
+def places(said: dict[str, Any]) -> list[str]:
+    """The repositories of a step: where its work is, and where it was put before."""
+    return list(dict.fromkeys(str(name) for name in (said.get("repo"), *said.get("earlier", ())) if name))
+
+
+def cross_out(folder: Path, step: str, repo: str) -> None:
+    """Forget one repository of a step, which is gone; with the last one what was said of them."""
+    with files.locked(folder / _LOCK, wait_s=_WAIT_S):
+        every = read(folder)
+        said = every.pop(step, {})
+        left = [name for name in places(said) if name != repo]
+        kept = said if said.get("repo") in left else {"kind": said.get("kind")}
+        files.write_json(folder / PUBLISHED_FILE, {**every, **({step: {**kept, "repo": left[0], "earlier": left[1:]}} if left else {})})
+
+
 def drop(folder: Path, step: str) -> None:
     """Forget what a step had published."""
     with files.locked(folder / _LOCK, wait_s=_WAIT_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -52,6 +53,9 @@ class HubServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.state.spaces.stop_all()
         self._serving.stop()
+        # What was committed meanwhile.
+        self.state.spaces.stop_all()
+        self.state.reader.close()
 
     def wait(self) -> None:
         """Serve until somebody stops it."""
@@ -103,10 +107,11 @@ class HubServer:
         # Nothing else is asked of anybody.
         quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
         # hf_xet would go on for four minutes before it says that something is wrong.
-        short = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "50ms", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        short = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "50ms"}
+        quiet |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1,localhost"}
         return {**own, **quiet, **short, "HF_HUB_DISABLE_XET": "1" if transfer == "lfs" else "0"}
 
-    def _endpoint(self, handler: Handler) -> object:
+    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             given = request.scope["path_params"]
             request.scope["path_params"] = {name: unquote(value) if isinstance(value, str) else value for name, value in given.items()}
@@ -114,7 +119,8 @@ class HubServer:
                 return await handler(self.state, request)
             except RefusalError as refusal:
                 code = {"X-Error-Code": refusal.code} if refusal.code else {}
-                headers = {"X-Error-Message": refusal.message.replace("\n", " "), "X-Request-Id": "Root=1-test", **code, **refusal.headers}
+                said = refusal.message.replace("\n", " ").encode("ascii", "replace").decode()
+                headers = {"X-Error-Message": said, "X-Request-Id": "Root=1-test", **code, **refusal.headers}
                 return JSONResponse({"error": refusal.message, **refusal.more}, refusal.status, headers)
 
         return endpoint

@@ -35,7 +35,7 @@ def everything(folder: Path) -> dict[str, Any]:
     api.create_repo(name, private=True, exist_ok=True)
     first = api.upload_folder(folder_path=source, repo_id=name, commit_message="All of it")
     again = api.upload_folder(folder_path=source, repo_id=name, commit_message="Nothing new")
-    info = api.repo_info(name, files_metadata=True)
+    info = api.model_info(name, files_metadata=True)
     small = Path(hf_hub_download(name, "sub/config.json"))
     large = Path(hf_hub_download(name, "model.safetensors", local_dir=folder / "down"))
     whole = Path(snapshot_download(name))

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.support.hub.access import visible, writable
 from tests.support.hub.cards import check_card
+from tests.support.hub.faults import OWN
 from tests.support.hub.state import KINDS, File, Hub, RefusalError, Repo, git_oid
 
 LARGE_BYTES = 10 * 1024 * 1024
@@ -68,7 +69,7 @@ async def commit(hub: Hub, request: Request) -> Response:
     lines = [json.loads(line) for line in (await request.body()).splitlines() if line.strip()]
     header, steps = lines[0]["value"], [(line["key"], line["value"]) for line in lines[1:]]
     # The slow part first: from here to the end nothing else may run, or two commits could overwrite one another.
-    large = {value["oid"]: await asyncio.to_thread(_received, hub, value["oid"]) for key, value in steps if key == "lfsFile"}
+    large = await asyncio.to_thread(_received, hub, {value["oid"]: value["path"] for key, value in steps if key == "lfsFile"})
     head = repo.resolve(branch)
     if branch not in repo.refs:
         raise RefusalError(404, f"Invalid rev id: {branch}", "RevisionNotFound")
@@ -110,25 +111,30 @@ def _applied(hub: Hub, repo: Repo, files: dict[str, File], key: str, value: dict
     raise RefusalError(400, f"unknown operation {key}")
 
 
-def _received(hub: Hub, sha256: str) -> File:
-    """A large file that was uploaded before, over either path, after its bytes were hashed again."""
-    path, xet = hub.blobs / sha256, hub.cas.by_sha256.get(sha256)
-    if not path.exists() and xet:
-        with tempfile.TemporaryDirectory(dir=hub.blobs) as folder:
-            try:
-                hub.cas.read_back(xet, Path(folder) / "file")
-            except (OSError, RuntimeError, ValueError, KeyError) as error:
-                raise RefusalError(400, f"cannot read Xet file {xet} back: {error}") from error
-            (Path(folder) / "file").replace(path)
-    if not path.exists():
-        raise RefusalError(400, f"LFS pointer pointed to a file that does not exist: {sha256}")
-    with path.open("rb") as stream:
+def _received(hub: Hub, wanted: dict[str, str]) -> dict[str, File]:
+    """Large files (sha256: path) that were uploaded before, over either path, each after its bytes were hashed again."""
+    missing = {sha256: hub.cas.by_sha256[sha256] for sha256 in wanted if not (hub.blobs / sha256).exists() and sha256 in hub.cas.by_sha256}
+    with tempfile.TemporaryDirectory(dir=hub.blobs) as folder:
+        files = [(xet, hub.cas.size(xet), Path(folder) / sha256) for sha256, xet in missing.items()]
+        error = hub.reader.read(hub.cas.url.replace("/cas/", f"/{OWN}/"), hub.cas.token, files) if files else ""
+        if error:
+            raise RefusalError(400, f"what Xet holds cannot be read back: {error}")
+        for sha256 in missing:
+            (Path(folder) / sha256).replace(hub.blobs / sha256)
+    return {sha256: _large_file(hub, sha256, path) for sha256, path in wanted.items()}
+
+
+def _large_file(hub: Hub, sha256: str, path: str) -> File:
+    blob = hub.blobs / sha256
+    if not blob.exists():
+        raise RefusalError(400, f"Your push was rejected because an LFS pointer pointed to a file that does not exist. Offending file: {path}")
+    with blob.open("rb") as stream:
         if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
-            path.unlink()
-            raise RefusalError(400, f"what was uploaded is not {sha256}")
-    size = path.stat().st_size
+            blob.unlink()
+            raise RefusalError(400, f"what was uploaded for {path} is not {sha256}")
+    size = blob.stat().st_size
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
-    return File(size, git_oid(pointer), sha256, xet)
+    return File(size, git_oid(pointer), sha256, hub.cas.by_sha256.get(sha256))
 
 
 async def lfs_batch(hub: Hub, request: Request) -> Response:

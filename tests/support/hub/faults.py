@@ -18,6 +18,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 KEPT_BYTES = 256 * 1024
 """Of longer bodies only so much is recorded."""
 
+OWN = "own"
+"""Below this the server reads what it holds itself: no fault happens there, and nothing is recorded."""
+
 BUSY_PAGE = "<!DOCTYPE html><html><head><title>503</title></head><body><h1>503 Service Unavailable</h1><p>We are doing our best.</p></body></html>"
 SAID = {
     401: "Invalid credentials in Authorization header",
@@ -110,6 +113,9 @@ class Wire:
             return
         # Revisions and folders arrive as refs%2Fpr%2F1: routes must see the path as it was sent.
         scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
+        if scope["path"].startswith(f"/{OWN}/"):
+            await self.app(scope, receive, send)
+            return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         scheme, _, token = headers.get("authorization", "").partition(" ")
         call = Call(scope["method"], self.place + scope["path"], scope["query_string"].decode(), 0, token if scheme == "Bearer" else None, headers)
@@ -206,7 +212,7 @@ class _Line:
 
     async def answer(self, status: int, headers: dict[str, str], body: dict[str, Any] | str) -> None:
         kind = "text/html; charset=utf-8" if isinstance(body, str) and body.startswith("<") else "text/plain" if isinstance(body, str) else "application/json"
-        said = {"X-Error-Message": body["error"]} if isinstance(body, dict) and "error" in body and status < 500 else {}
+        said = {"X-Error-Message": body["error"].encode("ascii", "replace").decode()} if isinstance(body, dict) and "error" in body and status < 500 else {}
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         given = {"Content-Type": kind, "Content-Length": str(len(content)), **said, **headers}
         await self.send({"type": "http.response.start", "status": status, "headers": [(name.encode(), value.encode()) for name, value in given.items()]})

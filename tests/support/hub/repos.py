@@ -95,7 +95,8 @@ async def delete(hub: Hub, request: Request) -> Response:
 async def move(hub: Hub, request: Request) -> Response:
     """Give a repository another name; the old one leads to the new one."""
     body, token = await request.json(), signed_in(hub, request)
-    kind, old, new = body.get("type") or "model", body["fromRepo"], body["toRepo"]
+    kind: Kind = body.get("type") or "model"
+    old, new = body["fromRepo"], body["toRepo"]
     repo = hub.find(kind, old)
     if repo is None or not hub.may_read(token.user, repo):
         raise RefusalError(404, "Repository not found", "RepoNotFound")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tests.support.hub import commits, downloads, openid, repos, spaces, trees, validation, xet_routes
+from tests.support.hub.faults import OWN
 from tests.support.hub.state import KINDS, Hub
 
 Handler = Callable[[Hub, Request], Awaitable[Response]]
@@ -17,9 +18,6 @@ Handler = Callable[[Hub, Request], Awaitable[Response]]
 class _Word(Convertor[str]):
     """A part of a path that is one of some words."""
 
-    def __init__(self, words: list[str]) -> None:
-        self.regex = "|".join(words)
-
     def convert(self, value: str) -> str:
         return value
 
@@ -27,9 +25,19 @@ class _Word(Convertor[str]):
         return value
 
 
-CONVERTOR_TYPES["kind"] = _Word(list(KINDS))
-CONVERTOR_TYPES["store"] = _Word(["secrets", "variables"])
-CONVERTOR_TYPES["log"] = _Word(["run", "build"])
+class _Kind(_Word):
+    regex = "|".join(KINDS)
+
+
+class _Store(_Word):
+    regex = "secrets|variables"
+
+
+class _Log(_Word):
+    regex = "run|build"
+
+
+CONVERTOR_TYPES.update({"kind": _Kind(), "store": _Store(), "log": _Log()})
 
 REPO = "/api/{kind:kind}/{namespace}/{name}"
 AT = "/{revision:path}"
@@ -76,8 +84,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", REPO + "/xet-{mode}-token" + AT, xet_routes.token),
     ("POST", "/cas/{place}/v1/xorbs/default/{hash}", xet_routes.put_xorb),
     ("POST", "/cas/{place}/v1/shards", xet_routes.put_shard),
-    ("GET", "/cas/{place}/v1/reconstructions/{hash}", xet_routes.reconstruction),
-    ("GET", "/cas/{place}/data/{hash}", xet_routes.data),
+    *[("GET", f"/{store}/{{place}}/v1/reconstructions/{{hash}}", xet_routes.reconstruction) for store in ("cas", OWN)],
+    *[("GET", f"/{store}/{{place}}/data/{{hash}}", xet_routes.data) for store in ("cas", OWN)],
     ("POST", "/v1/telemetry", xet_routes.telemetry),
     ("GET", "/.well-known/openid-configuration", openid.configuration),
     ("GET", "/oauth/authorize", openid.authorize),

@@ -199,7 +199,7 @@ class Spaces:
         else:
             stage, sha, message = "PAUSED" if repo.id in self._paused else "RUNNING", self._shas.get(repo.id, repo.refs["main"]), ""
         running = stage == "RUNNING"
-        about = {"stage": stage, "hardware": {"current": repo.hardware if running else None, "requested": repo.hardware}, "storage": None}
+        about: dict[str, Any] = {"stage": stage, "hardware": {"current": repo.hardware if running else None, "requested": repo.hardware}, "storage": None}
         about |= {"gcTimeout": repo.sleep_s or 172800, "replicas": {"current": int(running), "requested": 1}, "devMode": False}
         about |= {"domains": [{"domain": f"{subdomain(repo)}.hf.space", "stage": "READY"}], "volumes": repo.volumes}
         return {**about, **({"sha": sha} if sha else {}), **({"errorMessage": message} if message else {})}

@@ -56,4 +56,4 @@ class Serving:
 
     def _cut(self) -> None:
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tests.support.hub.faults import Call, Fault
 from tests.support.hub.xet import Cas
+from tests.support.hub.xet_reader import XetReader
 
 if TYPE_CHECKING:
     from tests.support.hub.running import Spaces
@@ -167,6 +168,7 @@ class Hub:
         self.folder = folder
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
+        self.reader = XetReader(folder / "reader")
         self.url = self.cdn_url = ""
         self.page_size = 1000
         self.forget()

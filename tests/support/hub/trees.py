@@ -77,7 +77,13 @@ async def paths_info(hub: Hub, request: Request) -> Response:
 
 
 def _commit(commit: Commit, formatted: bool) -> dict[str, Any]:
-    about = {"id": commit.sha, "title": commit.title, "message": commit.message, "date": commit.date, "authors": [{"user": commit.author, "avatar": ""}]}
+    about: dict[str, Any] = {
+        "id": commit.sha,
+        "title": commit.title,
+        "message": commit.message,
+        "date": commit.date,
+        "authors": [{"user": commit.author, "avatar": ""}],
+    }
     if formatted:
         title = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(commit.title))
         about["formatted"] = {"title": title, "message": f"<p>{html.escape(commit.message)}</p>" if commit.message else ""}

@@ -8,7 +8,6 @@ Hashes are written as four 64-bit words, each the other way round.
 from __future__ import annotations
 
 import struct
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +78,15 @@ class Cas:
         """How long a file is."""
         return sum(segment.size for segment in self.files[name])
 
-    def reconstruction(self, name: str, start: int = 0, end: int | None = None) -> dict[str, Any] | None:
-        """How to put a part of a file together; None where it begins after the file's end."""
+    def reconstruction(self, name: str, start: int = 0, end: int | None = None, *, at: str = "") -> dict[str, Any] | None:
+        """How to put a part of a file together; None where it begins after the file's end. `at`: another address of the same store."""
         total = self.size(name)
         if start >= total > 0:
             return None
         end = total if end is None else min(end, total)
-        terms, fetch, skip, place = [], {}, None, 0
+        terms: list[dict[str, Any]] = []
+        fetch: dict[str, list[dict[str, Any]]] = {}
+        skip, place = None, 0
         for segment in self.files[name]:
             chunks, first, here = self._chunks[segment.xorb], segment.first, place
             while first < segment.last and here + chunks[first][1] <= start:
@@ -101,13 +102,5 @@ class Cas:
                 span = {"start": first, "end": stop}
                 terms.append({"hash": segment.xorb, "unpacked_length": upto - here, "range": span})
                 span_bytes = {"start": chunks[first][0], "end": chunks[stop][0] - 1}
-                fetch.setdefault(segment.xorb, []).append({"range": span, "url": f"{self.url}/data/{segment.xorb}", "url_range": span_bytes})
+                fetch.setdefault(segment.xorb, []).append({"range": span, "url": f"{at or self.url}/data/{segment.xorb}", "url_range": span_bytes})
         return {"offset_into_first_range": skip or 0, "terms": terms, "fetch_info": fetch}
-
-    def read_back(self, name: str, to: Path) -> None:
-        """Have the real client decode what the real client sent."""
-        import hf_xet
-
-        expires = int(time.time()) + 3600
-        with hf_xet.XetSession().new_file_download_group(endpoint=self.url, token=self.token, token_expiry_unix_secs=expires) as group:
-            group.start_download_file(hf_xet.XetFileInfo(name, self.size(name)), str(to))

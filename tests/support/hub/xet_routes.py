@@ -53,7 +53,8 @@ async def reconstruction(hub: Hub, request: Request) -> Response:
     match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "bytes=0-"))
     if match is None or request.path_params["hash"] not in hub.cas.files:
         raise RefusalError(404, "unknown file")
-    found = hub.cas.reconstruction(request.path_params["hash"], int(match[1]), int(match[2]) + 1 if match[2] else None)
+    at = hub.url + request.url.path.partition("/v1/")[0]
+    found = hub.cas.reconstruction(request.path_params["hash"], int(match[1]), int(match[2]) + 1 if match[2] else None, at=at)
     return JSONResponse(found) if found else Response(status_code=416)
 
 
