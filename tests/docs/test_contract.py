@@ -29,6 +29,13 @@ FLAGS = {
     "evaluate": "--data --json",
     "transcribe": "--model --language --json",
     "doctor": "--bundle --json",
+    "push dataset": "--public --license --voice --replace --yes --json",
+    "push model": "--what --public --license --voice --replace --workspace --yes --json",
+    "push tracking": "--workspace --yes --json",
+    "card": "--push --workspace --yes --json",
+    "deploy": "--hardware --public --wait --replace --workspace --yes --json",
+    "export": "--output --workspace --json",
+    "forget": "--workspace --runs --remote --yes --json",
     "runs list": "--workspace --json",
     "runs show": "--workspace --json",
     "runs logs": "-f --follow --lines --workspace --json",
@@ -117,6 +124,6 @@ def test_the_readmes_commands_run(voxtune: Command, tmp_path: Path) -> None:
         assert done.code == 0, f"{command}: {done.err}"
 
 
-@pytest.mark.parametrize("page", ["workflow", "architecture", "data-flow", "training-pipeline"])
+@pytest.mark.parametrize("page", ["workflow", "architecture", "data-flow", "training-pipeline", "deployment-pipeline"])
 def test_the_docs_are_there(page: str) -> None:
     assert len((ROOT / "docs" / f"{page}.md").read_text()) > 1_000

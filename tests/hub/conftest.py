@@ -8,8 +8,11 @@ from typing import Literal
 
 import pytest
 
+from tests.hub.trained import practice
 from tests.support.command import Command
 from tests.support.hub import HubServer
+
+__all__ = ["practice"]  # here, so that it is trained once for all modules
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("voxtune.cli.runs:runs", "Training runs: list, show, logs, stop, resume."),
     "evaluate": ("voxtune.cli.evaluate:evaluate", "Base against tuned model on held-out clips."),
     "transcribe": ("voxtune.cli.transcribe:transcribe", "Text of audio files, with any model or run."),
+    "push": ("voxtune.cli.push:push", "Publish a dataset, a model or a run's figures to the Hugging Face Hub."),
+    "card": ("voxtune.cli.card:card", "The model card of a run, from its own records."),
+    "deploy": ("voxtune.cli.deploy:deploy", "A demo Space that serves a published model, and is seen to."),
+    "export": ("voxtune.cli.export:export", "Weights that need no adapter: base and adapter merged."),
+    "forget": ("voxtune.cli.forget:forget", "Delete recordings, and if asked what was published of them."),
     "doctor": ("voxtune.cli.doctor:doctor", "What this machine has and lacks, and a bundle for bug reports."),
 }
 """Each command with where it is and its line in the help, so that the help loads none of them."""

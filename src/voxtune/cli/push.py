@@ -77,9 +77,12 @@ def dataset(data: str, repo: str, public: bool, license_id: str | None, voice: s
 @license_option
 @voice_option
 @replace_option
+@workspace_option
 @yes_option
 @json_option
-def model(run_name: str, repo: str, what: Any, public: bool, license_id: str | None, voice: str | None, replace: bool, yes: bool, as_json: bool) -> None:
+def model(
+    run_name: str, repo: str, what: Any, public: bool, license_id: str | None, voice: str | None, replace: bool, workspace: Path, yes: bool, as_json: bool
+) -> None:
     """Publish the model of a run, with the card that its records make.
 
     REPO is NAME or OWNER/NAME.
@@ -89,7 +92,7 @@ def model(run_name: str, repo: str, what: Any, public: bool, license_id: str | N
 
     began = time.monotonic()
     assure_answers(yes=yes)
-    run = opening.find(run_name)
+    run = opening.find(run_name, workspace)
     account, name = account_for(repo)
     _announce(account, "the model", run.path, name, public=public, licence=license_id)
     consented(run.path, voice, yes=yes, account=account)

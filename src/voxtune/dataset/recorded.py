@@ -20,6 +20,8 @@ from voxtune.recordings.takes import Take, Takes
 from voxtune.workspace import DATA_FILE, DATASET_FILE, SCHEMA, RecordingsFolder
 
 _WAIT_S = 30.0
+_SAID = ("consent", "license")
+"""What a person said of the recordings for good, and not of those that there were."""
 
 
 def make(folder: RecordingsFolder, *, sources: Mapping[str, Mapping[str, str]], seed: int = 0) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def _about(clips: Sequence[Clip], used: set[str], former: Mapping[str, Any], *, 
         "duration_s": round(sum(_duration_s(clip) for clip in clips), 3),
         "content_hash": hashlib.sha256(marks.encode()).hexdigest(),
         "sources": {name: dict(about) for name, about in sources.items() if name in used},
+        **{name: former[name] for name in _SAID if name in former},
         "split": {
             "seed": seed,
             "speakers_apart": False,

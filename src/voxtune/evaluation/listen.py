@@ -31,7 +31,7 @@ class Pair:
         from voxtune.model.batches import Encoder
 
         settings = settings_files.load(run.settings, {})
-        base, tuned = names.find(settings.model), names.find(str(run.path))
+        base, tuned = names.base_of(run, settings.model), names.find(str(run.path))
         self._precision = voxtral.choose_precision(settings.precision)
         self._encoder = Encoder(voxtral.load_processor(tuned))
         self._base: Any = voxtral.load_base(base, self._precision, in_4bit=settings.load_in_4bit)

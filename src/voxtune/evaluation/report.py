@@ -35,7 +35,7 @@ def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None
     """
     began = time.monotonic()
     clips = _held_out(run, settings, data)
-    base_place, tuned_place = names.find(settings.model), names.find(str(run.path))
+    base_place, tuned_place = names.base_of(run, settings.model), names.find(str(run.path))
     precision = voxtral.choose_precision(settings.precision)
     encoder = Encoder(voxtral.load_processor(tuned_place))
     prompts = PreparedClips(clips, encoder).prompts

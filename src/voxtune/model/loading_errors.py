@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 from huggingface_hub import get_token, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
 from voxtune.errors import ModelError
 from voxtune.model.names import ModelPlace, tiny_folder
@@ -21,9 +23,35 @@ def config_file(place: ModelPlace) -> Path:
     if place.is_local:
         return Path(place.source) / "config.json"
     try:
-        return Path(hf_hub_download(place.source, "config.json"))
+        return Path(hf_hub_download(place.source, "config.json", revision=place.revision))
     except (HfHubHTTPError, EntryNotFoundError, httpx2.TransportError, OSError) as error:
         raise explain(place, "configuration", error) from None
+
+
+def at_its_commit(place: ModelPlace) -> ModelPlace:
+    """A model of the Hub at the commit that it is now, or that is in the cache where the Hub is not asked. Raises ModelError if it is not to be had.
+
+    Processor, config and weights are then of one commit, whatever is pushed there while they are loaded.
+    """
+    if place.is_local or place.revision is not None:
+        return place
+    commit = config_file(place).parent.name  # the cache keeps each commit in a folder of its name
+    return replace(place, revision=commit) if re.fullmatch(r"[0-9a-f]{40}", commit) else place
+
+
+def optional_file(place: ModelPlace, name: str) -> Path | None:
+    """A file beside the model's weights, fetched if need be; None where the model comes without it. Raises ModelError if that cannot be found out."""
+    if place.is_local:
+        file = Path(place.source) / name
+        return file if file.is_file() else None
+    try:
+        return Path(hf_hub_download(place.source, name, revision=place.revision))
+    except LocalEntryNotFoundError as error:
+        raise explain(place, name, error) from None
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, httpx2.TransportError, OSError) as error:
+        raise explain(place, name, error) from None
 
 
 def explain(place: ModelPlace, what: str, error: Exception) -> ModelError:

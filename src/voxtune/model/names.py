@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,19 @@ class ModelPlace:
     """As a person named it."""
     source: str
     """What from_pretrained is given for the weights and processor."""
+    revision: str | None = None
+    """Commit of a Hub model; None takes the newest."""
     adapter: Path | None = None
 
     @property
     def is_local(self) -> bool:
         """Whether the weights are in a folder of this machine, and not the Hub's to give."""
         return Path(self.source).is_dir()
+
+    @property
+    def pin(self) -> dict[str, Any]:
+        """What from_pretrained is given so that it loads this commit and no other."""
+        return {"revision": self.revision} if self.revision else {}
 
 
 def tiny_folder() -> Path:
@@ -55,16 +62,40 @@ def find(name: str) -> ModelPlace:
     return ModelPlace(name=name, source=name)
 
 
+def base_of(run: RunFolder, name: str) -> ModelPlace:
+    """The model `name` that a run is trained on: one from the Hub at the commit that the run loaded when it began, if that was noted."""
+    place = find(name)
+    if place.is_local or not run.events.is_file():
+        return place
+    with run.events.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if '"machine"' in line and (revision := _noted(line, name)):
+                return replace(place, revision=revision)
+    return place
+
+
+def _noted(line: str, name: str) -> str | None:
+    """The commit of the model `name` in an event of a run."""
+    try:
+        base = json.loads(line)["base"]
+        return str(base["revision"] or "") or None if base["name"] == name else None
+    except (ValueError, KeyError, TypeError):
+        return None  # another event, or half a line
+
+
 def _in_folder(name: str, folder: Path) -> ModelPlace:
     if (folder / "adapter_config.json").is_file():
-        base = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+        adapter = _json(folder / "adapter_config.json")
+        base, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
         if not isinstance(base, str) or not base:
             raise ModelError(f"{folder / 'adapter_config.json'} names no base model.", hint="Train again, or restore the file.")
         if not any(folder.glob("adapter_model.*")):
             raise ModelError(f"{folder} holds no adapter weights (adapter_model.safetensors).", hint="Copy it again, whole.")
         # The tiny model is part of voxtune: wherever it was installed when the adapter was trained, it is the one installed now.
         base = TINY if not Path(base).is_dir() and Path(base).parts[-3:] == tiny_folder().parts[-3:] else base
-        return ModelPlace(name=name, source=find(base).source, adapter=folder)
+        place = find(base)
+        pinned = revision if isinstance(revision, str) and revision and not place.is_local else None
+        return ModelPlace(name=name, source=place.source, revision=pinned, adapter=folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is no model: there is no config.json in it.", hint="Give a folder with config.json, weights and processor files.")
     if not any(folder.glob("*.safetensors")):

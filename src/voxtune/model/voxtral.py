@@ -68,7 +68,7 @@ def load_processor(place: ModelPlace) -> VoxtralProcessor:
     """The model's stock processor. Raises ModelError where there is none."""
     config_file(place)  # refuses at once where the model is not to be had
     try:
-        processor = AutoProcessor.from_pretrained(place.source)
+        processor = AutoProcessor.from_pretrained(place.source, **place.pin)
     except _LOADING as error:
         raise explain(place, "processor", error) from None
     if not isinstance(processor, VoxtralProcessor):
@@ -90,7 +90,7 @@ def load_base(place: ModelPlace, precision: Precision, *, in_4bit: bool = False)
     try:
         # strict: weights that are missing or of another shape would be drawn at random and pass unnoticed.
         loaded: Any = VoxtralForConditionalGeneration.from_pretrained(
-            place.source, dtype=precision.frozen, quantization_config=quantization, output_loading_info=True
+            place.source, **place.pin, dtype=precision.frozen, quantization_config=quantization, output_loading_info=True
         )
         model: VoxtralForConditionalGeneration = loaded[0]
         info: dict[str, Any] = loaded[1]
@@ -123,15 +123,20 @@ def four_bit() -> BitsAndBytesConfig:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def prepare_training(model: VoxtralForConditionalGeneration, settings: TrainSettings) -> VoxtralForConditionalGeneration | PeftModel:
-    """Freeze and adapt `model` as the settings say; what trains is fp32, what does not has no gradient."""
+def prepare_training(
+    model: VoxtralForConditionalGeneration, settings: TrainSettings, *, revision: str | None = None
+) -> VoxtralForConditionalGeneration | PeftModel:
+    """Freeze and adapt `model` as the settings say; what trains is fp32, what does not has no gradient.
+
+    An adapter's config names the base's commit, `revision`.
+    """
     layers = len(_tower(model).layers)
     if settings.train_tower_layers > layers:
         message = f"train_tower_layers = {settings.train_tower_layers}: the audio tower has {layers} layers."
         raise SettingsError(message, hint="Use a smaller number, or 0 for all.")
     if settings.gradient_checkpointing:
         model.config.use_cache = False
-    prepared = _with_lora(model, settings) if settings.method == "lora" else _unfreeze(model, settings)
+    prepared = _with_lora(model, settings, revision) if settings.method == "lora" else _unfreeze(model, settings)
     for parameter in prepared.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -141,7 +146,7 @@ def prepare_training(model: VoxtralForConditionalGeneration, settings: TrainSett
     return prepared
 
 
-def _with_lora(model: VoxtralForConditionalGeneration, settings: TrainSettings) -> PeftModel:
+def _with_lora(model: VoxtralForConditionalGeneration, settings: TrainSettings, revision: str | None) -> PeftModel:
     if settings.load_in_4bit:
         from peft import prepare_model_for_kbit_training
 
@@ -154,6 +159,7 @@ def _with_lora(model: VoxtralForConditionalGeneration, settings: TrainSettings) 
         lora_dropout=settings.lora_dropout,
         target_modules="|".join(targets),
         bias="none",
+        revision=revision,
     )
     return get_peft_model(model, config)
 

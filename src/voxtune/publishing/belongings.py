@@ -25,7 +25,7 @@ _CHILDREN = r"\.?(?:evaluation|publishing-\w+)(?:\.asked)?\.(?:log|json|lock)"
 """What commands that the studio starts leave behind."""
 _UNFINISHED = rf"(?:.*/)?(?:{re.escape(PARTIAL)}|{re.escape(FORMER)}).*"
 _CLIP = re.compile(rf"{CLIPS_FOLDER}/(?:clip-\d+-[0-9a-f]{{10}}|[0-9a-f]{{12}}-{KEY.pattern})\.wav|{_UNFINISHED}", re.DOTALL)
-_OF_RUN = re.compile(rf"model/.*|checkpoints/(?:damaged-)?step-\d+(?:-\d+)?/.*|{_CHILDREN}|{_UNFINISHED}", re.DOTALL)
+_OF_RUN = re.compile(rf"model/.*|\.publishing-stage/.*|checkpoints/(?:damaged-)?step-\d+(?:-\d+)?/.*|{_CHILDREN}|{_UNFINISHED}", re.DOTALL)
 _OF_WORKSPACE = re.compile(rf"(?:gradio|downloads|listening)/.*|publishing/{_CHILDREN}|listening\.log|downloads\.lock", re.DOTALL)
 
 

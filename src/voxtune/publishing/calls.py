@@ -18,6 +18,8 @@ from voxtune.errors import HubError
 T = TypeVar("T")
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much, if that is known."""
+SENDING = "sending"
+"""What it is told from the first byte on that goes to the Hub."""
 
 TRIES = 5
 LONGEST_WAIT_S = 300

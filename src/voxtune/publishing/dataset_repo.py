@@ -33,8 +33,8 @@ from voxtune.publishing.dataset_record import Staged
 from voxtune.publishing.hub import Published
 from voxtune.workspace import DATA_FILE, DATASET_FILE
 
-STEP, UNFINISHED = "dataset", "dataset_unfinished"
-"""In published.json: what is there, and where sending has begun and did not end well."""
+STEP = "dataset"
+"""Its name in published.json."""
 
 _OURS = re.compile(rf"README\.md|{re.escape(DATA_FILE)}|(?:{'|'.join(SPLITS)})/(?:metadata\.jsonl|[0-9a-f]{{20}}\.wav)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d(?::\d\d(?::\d\d)?)?)?Z?")
@@ -77,9 +77,11 @@ def push(
             ours=lambda path: _OURS.fullmatch(path) is not None,
             replace=replace,
             gated=not private,
-            progress=_noting_the_start(folder, name, say),
+            progress=records.noting_the_start(folder, STEP, "dataset", name, say),
         )
-        _note(folder, published, licence)
+        if licence is not None:
+            consent.tell(folder, license=licence)
+        records.finished(folder, STEP, {**published.as_json(), "license": licence})
     return published
 
 
@@ -174,25 +176,3 @@ def _refuse_dates(side: str, texts: Sequence[str], file: Path) -> None:
     if all(_DATE.fullmatch(text) for text in texts):
         hint = "Write one of them as it is spoken, or record another sentence."
         raise DatasetError(f"every transcript of {side} is a date ({texts[0]}), which would not be read as text.", file=file, hint=hint)
-
-
-def _noting_the_start(folder: Path, repo: str, say: Progress) -> Progress:
-    """From the first byte on it is on record that something of this may be there, so that it can be taken back."""
-    noted = False
-
-    def through(what: str, done: int, total: int | None) -> None:
-        nonlocal noted
-        if what == hub.SENDING and not noted:
-            noted = True
-            records.note(folder, UNFINISHED, {"kind": "dataset", "repo": repo})
-        say(what, done, total)
-
-    return through
-
-
-def _note(folder: Path, published: Published, licence: str | None) -> None:
-    if licence is not None:
-        consent.tell(folder, license=licence)
-    records.note(folder, STEP, {**published.as_json(), "license": licence})
-    if UNFINISHED in records.read(folder):
-        records.drop(folder, UNFINISHED)

@@ -13,14 +13,12 @@ from typing import Any, Literal
 
 from voxtune.errors import HubError, InUseError
 from voxtune.publishing.account import endpoint
-from voxtune.publishing.calls import Progress, api, call, silent
+from voxtune.publishing.calls import SENDING, Progress, api, call, silent
 
 Kind = Literal["model", "dataset", "space"]
 
 TAG = "voxtune"
 """In the card of everything that voxtune publishes; by it a repository is known as one that may be written to."""
-SENDING = "sending"
-"""What a Progress is told from the first byte on that goes to the Hub."""
 _MADE_WITH_IT = frozenset({".gitattributes", "README.md"})
 """What the Hub itself puts into a new repository."""
 _BATCH_FILES, _BATCH_SHARE, _BATCH_BYTES = 8, 25, 64 << 20

@@ -8,9 +8,12 @@ from typing import Any
 
 from voxtune import files
 from voxtune.errors import DatasetError
+from voxtune.publishing.calls import SENDING, Progress
 from voxtune.workspace import PUBLISHED_FILE
 
 Records = dict[str, dict[str, Any]]
+_UNFINISHED = "_unfinished"
+"""At the end of a step's name: where sending has begun, and did not end well."""
 _LOCK = ".published.lock"
 _WAIT_S = 10.0
 
@@ -39,6 +42,27 @@ def note(folder: Path, step: str, said: dict[str, Any]) -> None:
         before = every.get(step, {})
         earlier = sorted({*before.get("earlier", ()), before.get("repo")} - {None, said.get("repo")})
         files.write_json(folder / PUBLISHED_FILE, {**every, step: {**said, **({"earlier": earlier} if earlier else {})}})
+
+
+def noting_the_start(folder: Path, step: str, kind: str, repo: str, say: Progress) -> Progress:
+    """The same Progress, by which it is on record from the first byte on that something may be there, so that it can be taken back."""
+    noted = False
+
+    def through(what: str, done: int, total: int | None) -> None:
+        nonlocal noted
+        if what == SENDING and not noted:
+            noted = True
+            note(folder, f"{step}{_UNFINISHED}", {"kind": kind, "repo": repo})
+        say(what, done, total)
+
+    return through
+
+
+def finished(folder: Path, step: str, said: dict[str, Any]) -> None:
+    """Keep what a step published, and that it came to its end."""
+    note(folder, step, said)
+    if f"{step}{_UNFINISHED}" in read(folder):
+        drop(folder, f"{step}{_UNFINISHED}")
 
 
 def places(said: dict[str, Any]) -> list[str]:

@@ -1,8 +1,10 @@
-"""What the machine says of its memory. Loads no torch."""
+"""What the machine says of itself and its memory. Loads no torch."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 from pathlib import Path
 
 import psutil
@@ -24,3 +26,16 @@ def oom_kills() -> int:
         line = next(line for line in Path("/proc/vmstat").read_text().splitlines() if line.startswith("oom_kill "))
         return int(line.split()[1])
     return 0
+
+
+def hardware() -> dict[str, object]:
+    """The processor by its name, how many of its threads a process may use, and the machine's memory; nothing that tells one machine from another."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": _processor(), "threads": count, "ram_bytes": int(psutil.virtual_memory().total), "system": platform.system()}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError, StopIteration):
+        line = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+        return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -50,10 +50,10 @@ def longest(clips: Iterable[Clip]) -> tuple[float, int]:
     """Seconds of the longest clip that a run trains or validates on, and tokens of the longest transcript, which may be another's."""
     used = [clip for clip in clips if clip.split != "test"]
     # A token is three bytes or more of text in every script that Tekken knows well; exact counting would need the tokenizer.
-    return max((_duration_s(clip) for clip in used), default=0.0), max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0)
+    return max((duration_s(clip) for clip in used), default=0.0), max((len(clip.text.encode()) // 3 + 2 for clip in used), default=0)
 
 
-def _duration_s(clip: Clip) -> float:
+def duration_s(clip: Clip) -> float:
     """Seconds of a clip by its header; one that cannot be read is told where it is needed, in training."""
     if clip.start_s is not None and clip.end_s is not None:
         return clip.end_s - clip.start_s

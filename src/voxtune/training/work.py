@@ -20,9 +20,10 @@ from voxtune.errors import DiskFullError, VoxtuneError
 from voxtune.evaluation.validation import Scores, score
 from voxtune.model import names, voxtral
 from voxtune.model.batches import Encoder
+from voxtune.model.loading_errors import at_its_commit
 from voxtune.model.prepared import PreparedClips
 from voxtune.settings import TrainSettings
-from voxtune.training import budget, checkpoints, failures, opening, resuming
+from voxtune.training import budget, checkpoints, failures, opening, provenance, resuming
 from voxtune.training.events import Events
 from voxtune.training.events import read as read_events
 from voxtune.training.status import StatusFile
@@ -46,7 +47,7 @@ def work(run: RunFolder, status: StatusFile, stop: StopRequest) -> None:
         events = Events(run, settings)
         try:
             clips = opening.clips_of(run)
-            place = names.find(settings.model)
+            place = at_its_commit(names.base_of(run, settings.model))
             need = budget.of_run(settings, place, clips)
             outcome = _train(settings, run, place, clips, status, events, stop, need)
         except Stopped:
@@ -97,8 +98,9 @@ def _train(
     processor = voxtral.load_processor(place)
     encoder = Encoder(processor)
     base = voxtral.load_base(place, precision, in_4bit=settings.load_in_4bit)
+    events.say("machine", **provenance.of(settings, place, clips))
     learning_rate = settings.learning_rate or voxtral.default_learning_rate(base, settings.method)
-    model = voxtral.prepare_training(base, settings)
+    model = voxtral.prepare_training(base, settings, revision=place.revision)
     trainable = voxtral.trainable_parameters(model)
     status.update(trainable_parameters=trainable)
     _compare_precision(run, precision, events)
