@@ -200,6 +200,10 @@ def test_again_sends_nothing_and_a_clip_that_was_thrown_away_disappears(hub: Hub
     assert [before[path] for path in removed] == [takes.path(gone).read_bytes()]
     assert not [path for path in after["sent"] if path.endswith(".wav") and path not in removed]
     assert TEXTS[1].encode() not in b"".join(files_of(hub).values())
+    # Nor is it in what was there before: no commit holds it any more.
+    assert [set(commit.files) & removed for commit in hub.repos["dataset", "alice/voice"].commits.values()] == [set()]
+    assert after["revision"] != first["revision"]
+    assert hub.repos["dataset", "alice/voice"].resolve("main") == after["revision"]
     assert metadata(hub)["license"] == "cc-by-4.0"
     assert hub.repos["dataset", "alice/voice"].private
 
@@ -215,6 +219,7 @@ def test_public_only_on_purpose_and_under_a_licence(hub: HubServer, hub_command:
     repo = hub.repos["dataset", "alice/voice"]
     assert (repo.private, repo.gated) == (False, "auto")
     assert metadata(hub)["license"] == "cc-by-nc-4.0"
+    assert len(repo.commits) == 1  # nothing of when it was private
     # What is kept private is not put where everybody sees it.
     commits = len(repo.commits)
     assert "public" in hub_command.refused("push", "dataset", data, "voice", "--yes", code=1)

@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as with_changes
 from pathlib import Path
 
 import soundfile
@@ -68,21 +69,37 @@ def push(
         staged = stage(dataset, place / "dataset", progress=say)
         record = dataset_record.of(dataset, staged, repo=name, consent=agreed, licence=licence)
         files.put(place / "dataset" / "README.md", dataset_card.build(record).encode())
-        published = hub.publish(
-            "dataset",
+        published = _sent(
             name,
             place / "dataset",
             private=private,
             message=f"{len(staged)} clips, by voxtune {__version__}",
-            ours=lambda path: _OURS.fullmatch(path) is not None,
             replace=replace,
-            gated=not private,
+            unfinished=records.is_unfinished(folder, STEP),
             progress=records.noting_the_start(folder, STEP, "dataset", name, say),
         )
         if licence is not None:
             consent.tell(folder, license=licence)
         records.finished(folder, STEP, {**published.as_json(), "license": licence})
     return published
+
+
+def _sent(repo: str, folder: Path, *, private: bool, message: str, replace: bool, unfinished: bool, progress: Progress) -> Published:
+    """Publish the staged files. A clip that was thrown away, and what a dataset held before it is public, stay in no commit."""
+    before = hub.look("dataset", repo)
+    shown = before is not None and not before.private
+
+    def publish(*, private: bool) -> Published:
+        ours = lambda path: _OURS.fullmatch(path) is not None  # noqa: E731 - a callback of one line
+        return hub.publish("dataset", repo, folder, private=private, message=message, ours=ours, replace=replace, gated=not private, progress=progress)
+
+    first = publish(private=private or not shown)
+    removed = any(not (folder / path).exists() for path in first.sent)
+    if (before is None or before.is_ours) and (removed or unfinished or (first.private and not private)):
+        hub.forget_history("dataset", repo)
+    elif first.private == private:
+        return first
+    return with_changes(publish(private=private), sent=first.sent)
 
 
 @contextlib.contextmanager

@@ -265,6 +265,13 @@ def _wrong(remote: Remote, local: Mapping[str, File]) -> list[str]:
     return [path for path, file in local.items() if not file.is_same(remote.files.get(path))]
 
 
+def forget_history(kind: Kind, repo: str) -> None:
+    """Leave the newest state of a repository in one commit; what was removed from it before is in none any more. Raises HubError."""
+    hub = api()
+    message = "The state of today; what was removed is in no commit any more"
+    call(f"forget the history of {repo}", lambda: hub.super_squash_history(repo, repo_type=kind, commit_message=message))
+
+
 def delete(kind: Kind, repo: str) -> bool:
     """Remove a repository with its history; False where it was gone already. Raises HubError."""
     hub = api()

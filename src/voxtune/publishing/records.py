@@ -58,10 +58,15 @@ def noting_the_start(folder: Path, step: str, kind: str, repo: str, say: Progres
     return through
 
 
+def is_unfinished(folder: Path, step: str) -> bool:
+    """Whether a step has begun to send, and did not come to its end."""
+    return f"{step}{_UNFINISHED}" in read(folder)
+
+
 def finished(folder: Path, step: str, said: dict[str, Any]) -> None:
     """Keep what a step published, and that it came to its end."""
     note(folder, step, said)
-    if f"{step}{_UNFINISHED}" in read(folder):
+    if is_unfinished(folder, step):
         drop(folder, f"{step}{_UNFINISHED}")
 
 

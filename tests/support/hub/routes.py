@@ -62,6 +62,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", REPO + "/refs", trees.refs),
     ("POST DELETE", REPO + "/branch" + AT, trees.branch),
     ("POST DELETE", REPO + "/tag" + AT, trees.tag),
+    ("POST", REPO + "/super-squash" + AT, trees.super_squash),
     ("GET", REPO + "/discussions", trees.list_discussions),
     ("POST", REPO + "/discussions", trees.discussions),
     ("GET", REPO + "/discussions/{number:int}", trees.discussions),

@@ -119,6 +119,18 @@ async def branch(hub: Hub, request: Request) -> Response:
     return Response("OK", 201)
 
 
+async def super_squash(hub: Hub, request: Request) -> Response:
+    """One commit in place of a branch's history; commits that nothing leads to any more are not to be had."""
+    repo, branch_name = writable(hub, request), request.path_params["revision"]
+    files = dict(repo.files(branch_name))
+    repo.refs.pop(branch_name)
+    kept = {commit.sha for reference in repo.refs for commit in repo.history(reference)}
+    for sha in set(repo.commits) - kept:
+        del repo.commits[sha]
+    repo.commit(branch_name, (await request.json())["message"], "", files, signed_in(hub, request).user)
+    return Response("OK")
+
+
 async def tag(hub: Hub, request: Request) -> Response:
     """Make a tag, or take one away."""
     repo, revision = writable(hub, request), request.path_params["revision"]
