@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +15,9 @@ from packaging.version import Version
 
 from tests.support.clips import sound_file, speech_like
 from voxtune import audio
+from voxtune.dataset.clips import Clip
 from voxtune.evaluation import transcribe
-from voxtune.languages import LANGUAGES
-from voxtune.publishing import space_files, space_token
+from voxtune.publishing import space_check, space_files, space_token
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +77,14 @@ def test_versions_are_those_that_are_here_and_zero_gpu_gets_a_torch_that_it_take
 def test_what_is_not_installed_is_asked_for_as_voxtune_does(monkeypatch: pytest.MonkeyPatch) -> None:
     found = metadata.version
 
-    def without_av(name: str) -> str:
-        if name in ("av", "gradio"):
+    def without(name: str) -> str:
+        if name in ("accelerate", "gradio"):
             raise metadata.PackageNotFoundError(name)
         return found(name)
 
-    monkeypatch.setattr(metadata, "version", without_av)
-    assert "\nav>=15.0\n" in space_files.requirements(on_zero_gpu=False)
-    assert Version(space_files.gradio_version()) >= Version("6.31")
+    monkeypatch.setattr(metadata, "version", without)
+    assert "\naccelerate>=1.15\n" in space_files.requirements(on_zero_gpu=False)
+    assert space_files.gradio_version() == "6.31.0"
 
 
 def test_the_weights_of_a_model_are_those_that_transformers_loads() -> None:
@@ -103,5 +102,32 @@ def test_a_token_is_known_again_by_a_mark_that_does_not_tell_it() -> None:
 
 def test_the_template_is_whole() -> None:
     assert {path.name for path in space_files.TEMPLATE.iterdir() if path.is_file()} == {"README.md", "app.py", "app.css", "serving.py", "sound.py"}
-    assert all(len(code) == 2 for code in LANGUAGES)
-    assert "voxtune" not in sys.modules.get("demo_sound", ModuleType("none")).__dict__
+
+
+def _probe(base: str, tuned: str, language: str | None = "de") -> space_check.Probe:
+    clip = Clip(audio_path="a.wav", path=Path("a.wav"), text="gesagt", language=language)
+    return space_check.Probe(clip=clip, text="gesagt", base_text=base, tuned_text=tuned)
+
+
+GARDEN = _probe("oben ist ein Warten", "das Tor im Garten ist offen")
+LIGHT = _probe("mach das Nicht aus", "mach im Keller das Licht aus")
+
+
+@pytest.mark.parametrize(
+    ("heard", "state"),
+    [
+        ([(GARDEN, "Das Tor im Garten ist offen.")], "verified"),
+        ([(GARDEN, "das Tor am Garten ist offen"), (LIGHT, "Mach im Keller das Licht aus!")], "verified"),
+        ([(GARDEN, "das Tor am Garten ist offen"), (LIGHT, "mach im Keller das Licht auf")], "verified"),
+        ([(GARDEN, "das Tor am Garten ist offen"), (LIGHT, "heute scheint die Sonne")], "differs"),
+        ([(GARDEN, "oben ist ein Warten")], "base"),
+        ([(GARDEN, "das Tor am Garten ist offen"), (LIGHT, "mach das Nicht aus")], "base"),
+        ([(GARDEN, "")], "differs"),
+        ([], "not_verifiable"),
+    ],
+)
+def test_what_a_space_heard_is_judged(heard: list[tuple[space_check.Probe, str]], state: str) -> None:
+    found = space_check.judged(heard)
+    assert found.state == state
+    assert found.is_wrong == (state in ("base", "differs"))
+    assert bool(found.reason) == (found.heard is None or not space_check._same(found.heard, found.tuned_text or "", "de"))

@@ -55,9 +55,10 @@ def _in_lines(what: str, total: int | None) -> Callable[..., None]:
     now: dict[str, Any] = {"what": what, "done": 0, "total": total}
 
     def move(*, advance: int = 0, description: str | None = None, completed: int | None = None, total: int | None = None) -> None:
+        anew = description is not None and description != now["what"]  # another piece of work: of how much is not known until it is told
         now["done"] = now["done"] + advance if completed is None else completed
+        now["total"] = total if total or anew else now["total"]
         now["what"] = description or now["what"]
-        now["total"] = total or now["total"]
         click.echo(json.dumps({"progress": now}), err=True)
 
     return move

@@ -74,7 +74,7 @@ def _device(number: int) -> dict[str, Any]:
 
     with torch.cuda.device(number):
         free, total = torch.cuda.mem_get_info()
-        return {"name": torch.cuda.get_device_name(), "total_bytes": total, "free_bytes": free, "bf16": torch.cuda.is_bf16_supported()}
+        return {"name": torch.cuda.get_device_name(), "total_bytes": total, "free_bytes": free, "bf16": torch.cuda.is_bf16_supported(including_emulation=False)}
 
 
 def _cpu() -> Check:

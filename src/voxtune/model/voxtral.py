@@ -48,7 +48,7 @@ class Precision:
 def choose_precision(wanted: str) -> Precision:
     """bf16 where a GPU has it, else fp32; `wanted` is auto, fp32 or bf16. Raises SettingsError for bf16 on a GPU without it."""
     if torch.cuda.is_available():
-        able = torch.cuda.is_bf16_supported()
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
         if wanted == "bf16" and not able:
             raise SettingsError("precision bf16 needs an NVIDIA GPU of the Ampere generation (2020) or later.", hint="Use --precision fp32.")
         autocast = able and wanted != "fp32"

@@ -32,7 +32,9 @@ def licence_of(record: RunRecord) -> str | None:
 def metadata(record: RunRecord) -> dict[str, Any]:
     """The YAML at the head of the card, as the Hub reads it."""
     adapter = record.what == "adapter"
-    tags = ["voxtune", "voxtral", "automatic-speech-recognition", *(["lora"] if record.method == "adapter" else [])]
+    # By these tags the Hub shows a model's curves; the Space is private, and others than its owner could not open it.
+    tracked = ["trackio", f"trackio:{record.tracking}"] if record.tracking and record.private else []
+    tags = ["voxtune", "voxtral", "automatic-speech-recognition", *(["lora"] if record.method == "adapter" else []), *tracked]
     return {
         "language": hub_languages(record.languages),
         "license": licence_of(record),

@@ -109,6 +109,8 @@ class RunRecord:
     repo: str | None = None
     private: bool = True
     license: str | None = None
+    tracking: str | None = None
+    """The address of the private Trackio Space that shows its curves."""
     mistral_format: bool = False
     """Whether merged or full weights are, or will be, there as vLLM reads them too."""
 
@@ -161,6 +163,7 @@ def read(run: RunFolder) -> RunRecord:
         repo=published.get("repo"),
         private=published.get("private", True),
         license=published.get("license"),
+        tracking=records.read(run.path).get("tracking", {}).get("url"),
         mistral_format=published.get("mistral_format", base not in (None, names.TINY)),
     )
 
