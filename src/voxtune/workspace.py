@@ -18,6 +18,12 @@ DATASETS, DEFAULT_DATASET = "datasets", "voxtral_user"
 OUTPUTS = "outputs"
 
 
+def dataset_folder(data: str | Path) -> Path | None:
+    """The folder whose records tell of a dataset; None for a JSONL file of another name, which may lie beside somebody else's."""
+    place = Path(data)
+    return place if place.is_dir() else place.parent if place.name == DATA_FILE else None
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one training run."""

@@ -194,6 +194,8 @@ def test_again_sends_nothing_and_a_clip_that_was_thrown_away_disappears(hub: Hub
     takes = Takes(voice)
     gone = next(take for take in takes.kept().values() if take.text == TEXTS[1])
     takes.trash(gone.key)
+    assert "thrown away" in hub_command.refused("push", "dataset", voice.path, "voice", "--yes", code=1)
+    assert files_of(hub) == before
     assert make(voice)["consent"]["by"] == "alice"  # what was said once outlives the dataset's being made anew
     after = pushed(hub_command, voice)
     removed = set(before) - set(files_of(hub))
@@ -224,6 +226,28 @@ def test_public_only_on_purpose_and_under_a_licence(hub: HubServer, hub_command:
     commits = len(repo.commits)
     assert "public" in hub_command.refused("push", "dataset", data, "voice", "--yes", code=1)
     assert len(repo.commits) == commits
+
+
+def test_another_dataset_of_the_same_name_is_left_alone(hub: HubServer, hub_command: Command, dataset: Callable[..., Path]) -> None:
+    """As of another machine: its clips were not thrown away, though they are not here."""
+    first, second = dataset(["one", "two", "three"]), dataset(["four", "five", "six"], name="second")
+    pushed(hub_command, first)
+    before = files_of(hub)
+    assert "another dataset" in hub_command.refused("push", "dataset", second, "voice", "--yes", code=2)
+    assert files_of(hub) == before
+    commits = set(hub.repos["dataset", "alice/voice"].commits)
+    pushed(hub_command, second, "--replace")
+    assert b"four" in files_of(hub)["data.jsonl"]
+    assert commits < set(hub.repos["dataset", "alice/voice"].commits)  # what was there stays in its history
+
+
+def test_what_goes_into_a_public_repository_is_gated_first(hub: HubServer, hub_command: Command, dataset: Callable[..., Path]) -> None:
+    repo = hub.repos["dataset", "alice/voice"] = Repo("dataset", "alice/voice")
+    repo.commit("main", "made on the website", "", {}, "alice")
+    pushed(hub_command, dataset(["one", "two", "three"]), "--public", "--license", "cc-by-4.0")
+    assert hub.repos["dataset", "alice/voice"].gated == "auto"
+    order = [call.path for call in hub.calls if call.path.endswith("/settings") or "/commit/" in call.path]
+    assert order[0].endswith("/settings")
 
 
 def test_a_repository_that_holds_something_else_is_left_alone(hub: HubServer, hub_command: Command, dataset: Callable[..., Path]) -> None:

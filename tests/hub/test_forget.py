@@ -12,7 +12,7 @@ import pytest
 from tests.support.clips import sound_file, speech_like
 from tests.support.command import Command
 from tests.support.hub import Fault, HubServer
-from tests.support.hub.state import Repo
+from tests.support.hub.state import Repo, Token
 from voxtune import files
 from voxtune import settings as settings_files
 from voxtune.dataset import recorded
@@ -253,3 +253,16 @@ def test_a_plan_names_what_would_go(workspace: Workspace) -> None:
     assert (planned["runs"], planned["other_runs"]) == ([], [str(run.path.resolve())])
     assert planned["files"] == 5 + 1 + 4 + 3  # takes, half a one, data, dataset, takes and published.json, and drafts
     assert planned["bytes"] > 5 * 25_000
+
+
+def test_what_a_token_cannot_see_is_not_taken_for_gone(hub: HubServer, hub_command: Command, workspace: Workspace) -> None:
+    folder = workspace.recordings()
+    push(hub_command, folder.path, "voice")
+    hub.tokens["hf_narrow"] = Token("alice", "fineGrained", only=("alice",))
+    hub.faults.append(Fault("GET", r"/api/datasets/alice/voice$", 404, times=None, headers={"X-Error-Code": "RepoNotFound"}))
+    narrow = replace(hub_command, environment={**hub_command.environment, "HF_TOKEN": "hf_narrow"})
+    done = narrow("forget", folder.path, "--workspace", workspace.path, "--remote", "--yes", "--json")
+    assert done.code == 1
+    assert "cannot be told with this token" in done.json["remote"]["failed"][0]["message"]
+    assert "published.json" in left_in(folder.path)
+    assert ("dataset", "alice/voice") in hub.repos

@@ -248,6 +248,9 @@ def test_a_card_is_written_and_sent_alone(practice: Practice) -> None:
     assert "**Not evaluated.**" in _card(practice, "alice/carded")
     assert _card(practice, "alice/carded") == (run / "README.md").read_text()
     assert practice.voxtune("card", run, "--push", "--yes", "--json").json["sent"] == []
+    other = practice.copy("carded-too")
+    _push(practice, other, "carded", "--what", "merged")
+    assert "holds another model" in practice.voxtune.refused("card", run, "--push", "--yes", code=2)
     weights = run / "model" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     assert "trained further since its model was published" in practice.voxtune.refused("card", run, "--push", "--yes", code=2)

@@ -44,12 +44,12 @@ def deploy(run_name: str, repo: str, hardware: str | None, public: bool, wait_s:
     try:
         told = _deployed(run, name, private=not public, hardware=hardware, wait_s=wait_s, replace=replace)
     except KeyboardInterrupt:
-        _say_what_is_there(run)
+        _say_what_is_there(run, name)
         raise
     if as_json:
         emit({**told, "seconds": round(time.monotonic() - began, 1)})
     else:
-        _tell(told)
+        _tell(told, public=public)
 
 
 def _announce(run: RunFolder, who: str, place: str, *, public: bool, hardware: str | None) -> None:
@@ -76,15 +76,16 @@ def _deployed(run: RunFolder, name: str, *, private: bool, hardware: str | None,
         return space.deploy(run, name, private=private, hardware=hardware, wait_s=wait_s, replace=replace, progress=say)
 
 
-def _say_what_is_there(run: RunFolder) -> None:
+def _say_what_is_there(run: RunFolder, name: str) -> None:
     from voxtune.publishing import records
 
-    url = records.read(run.path).get("space", {}).get("url")
-    said = f"{url} is complete and goes on building; deploy again to have it checked." if url else "Deploy again: it goes on from what is there."
+    space = records.read(run.path).get("space", {})
+    complete = space.get("repo") == name and space.get("revision") and "verification" in space
+    said = f"{space['url']} is complete and goes on building; deploy again to have it checked." if complete else "Deploy again: it goes on from what is there."
     console().print(said, soft_wrap=True)
 
 
-def _tell(told: dict[str, Any]) -> None:
+def _tell(told: dict[str, Any], *, public: bool) -> None:
     checked = told["verification"]
     out = console()
     out.print(f"{'Everything was there' if not told['sent'] else 'It runs'}: {escape(told['url'])}", soft_wrap=True)
@@ -94,5 +95,7 @@ def _tell(told: dict[str, Any]) -> None:
         )
     else:
         out.print(f"[yellow]Whether it serves the tuned model could not be seen: {escape(checked['reason'])}.[/]", soft_wrap=True)
+        if public and told["private"]:
+            out.print("[yellow]So it stayed private. Deploy it again once that can be seen.[/]")
     if told["hardware"] == "cpu-basic" != told["suggested_hardware"]:
         out.print(f"[yellow]It runs on free hardware and will be slow; {told['suggested_hardware']} suits it (--hardware, paid).[/]", soft_wrap=True)

@@ -29,7 +29,7 @@ replace_option = click.option("--replace", is_flag=True, help="Publish into a re
 def account_for(repo: str) -> tuple[Account, str]:
     """Who publishes, and OWNER/NAME of where; refused before anything is sent. Raises CallError or HubError."""
     check_name(repo)
-    account = signed_in()
+    account = signed_in(cached=True)
     name = repo_name(repo, account)
     require_write(account, name)
     return account, name

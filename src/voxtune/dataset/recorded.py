@@ -105,10 +105,8 @@ def _duration_s(clip: Clip) -> float:
 def _about(clips: Sequence[Clip], used: set[str], former: Mapping[str, Any], *, sources: Mapping[str, Mapping[str, str]], seed: int) -> dict[str, Any]:
     heard = Counter(clip.language for clip in clips if clip.language)
     marks = "".join(f"{hashlib.sha256(clip.path.read_bytes()).hexdigest()} {clip.text}\n" for clip in clips)
-    kept = {name: former[name] for name in ("consent", "license") if name in former}  # what a person said of it stays said
     return {
         "schema": SCHEMA,
-        **kept,
         "languages": sorted(heard),
         "language": heard.most_common(1)[0][0] if heard else None,
         "num_clips": len(clips),

@@ -39,14 +39,17 @@ class Account:
         return self.role != "read"
 
 
-def signed_in(token: str | None = None) -> Account:
-    """Who the token belongs to: the given one, else this machine's. Raises HubError: signed_out, token_refused, unreachable."""
+def signed_in(token: str | None = None, *, cached: bool = False) -> Account:
+    """Who the token belongs to: the given one, else this machine's. Raises HubError: signed_out, token_refused, unreachable.
+
+    With `cached` it is asked once in a process: the Hub answers this question less often than any other.
+    """
     from huggingface_hub import get_token
 
     hub = api()
     if not (token or get_token()):
         raise HubError("nobody is signed in at the Hugging Face Hub.", hint=_SIGN_IN, code="signed_out")
-    said: dict[str, Any] = call("say who is signed in", lambda: hub.whoami(token=token))
+    said: dict[str, Any] = call("say who is signed in", lambda: hub.whoami(token=token, cache=cached))
     auth = said.get("auth") or {}
     kind = str(auth.get("type") or "")
     role = str((auth.get("accessToken") or {}).get("role") or ("oauth" if "oauth" in kind else kind or "unknown"))

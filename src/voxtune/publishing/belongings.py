@@ -8,25 +8,37 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxtune import files
 from voxtune.dataset.clips import read_lines
 from voxtune.errors import VoxtuneError
-from voxtune.files import FORMER, PARTIAL
 from voxtune.recordings.takes import KEY, Takes
 from voxtune.workspace import CLIPS_FOLDER, DATA_FILE, DATASET_FILE, PUBLISHED_FILE, RecordingsFolder, RunFolder, Workspace
 
 PUBLISHING_LOCK = ".publishing.lock"
-"""In a dataset's folder; held while it is published, and while it is deleted."""
+"""In a dataset's or a run's folder; held while something of it is published, and while it is deleted."""
 _RECORDS_LOCK = ".published.lock"
-_CHILDREN = r"\.?(?:evaluation|publishing-\w+)(?:\.asked)?\.(?:log|json|lock)"
+_CHILDREN = r"\.?(?:evaluation|forgetting|publishing-\w+)(?:\.asked)?\.(?:log|json|lock)"
 """What commands that the studio starts leave behind."""
-_UNFINISHED = rf"(?:.*/)?(?:{re.escape(PARTIAL)}|{re.escape(FORMER)}).*"
+_UNFINISHED = rf"(?:.*/)?(?:{re.escape(files.PARTIAL)}|{re.escape(files.FORMER)}).*"
 _CLIP = re.compile(rf"{CLIPS_FOLDER}/(?:clip-\d+-[0-9a-f]{{10}}|[0-9a-f]{{12}}-{KEY.pattern})\.wav|{_UNFINISHED}", re.DOTALL)
 _OF_RUN = re.compile(rf"model/.*|\.publishing-stage/.*|checkpoints/(?:damaged-)?step-\d+(?:-\d+)?/.*|{_CHILDREN}|{_UNFINISHED}", re.DOTALL)
 _OF_WORKSPACE = re.compile(rf"(?:gradio|downloads|listening)/.*|publishing/{_CHILDREN}|listening\.log|downloads\.lock", re.DOTALL)
+
+
+@contextlib.contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder within a dataset's or a run's, where forgetting finds what a killed process leaves there; so does the next to publish."""
+    mark = f"{files.PARTIAL}publishing-"
+    for left in folder.glob(f"{mark}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=mark, dir=folder) as place:
+        yield Path(place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +74,7 @@ def _listed(folder: RecordingsFolder) -> Iterator[str]:
 def of_run(run: RunFolder) -> Found:
     """A model with its checkpoints, and what is written of it."""
     written = [run.clips, run.first_batch, run.events, run.log, run.report, run.reserve, run.path / "README.md"]
-    last = [run.path / PUBLISHED_FILE, run.settings, run.status, run.path / _RECORDS_LOCK, run.lock]
+    last = [run.path / PUBLISHED_FILE, run.settings, run.status, run.path / _RECORDS_LOCK, run.path / PUBLISHING_LOCK, run.lock]
     return _sorted(run.path, [*written, *last], lambda name: _OF_RUN.fullmatch(name) is not None)
 
 

@@ -65,10 +65,12 @@ class _Crowded:
         self._times = 0
 
     def __call__(self, response: Any) -> None:
-        if response.status_code != 409 or not str(response.request.url).endswith("/api/repos/create"):
+        if not str(response.request.url).endswith("/api/repos/create"):
             return
         response.read()
-        if "conflicting operation is in progress" in response.text:
+        if response.status_code != 409 or "conflicting operation is in progress" not in response.text:
+            self._times = 0
+        else:
             self._times += 1
             if self._times >= TRIES:
                 raise HubError("the Hub is making another repository of this account.", hint="Try again in a minute.", code="conflict", status=409)

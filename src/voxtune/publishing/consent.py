@@ -12,7 +12,7 @@ from voxtune import settings as settings_files
 from voxtune.dataset.store import read_about
 from voxtune.errors import CallError, VoxtuneError
 from voxtune.publishing import records
-from voxtune.workspace import DATASET_FILE, RecordingsFolder, RunFolder
+from voxtune.workspace import DATASET_FILE, RecordingsFolder, RunFolder, dataset_folder
 
 _WAIT_S = 30.0
 
@@ -89,7 +89,7 @@ def _of_trained_on(run: RunFolder) -> Any:
     if not run.settings.is_file():
         return None
     try:
-        data = Path(settings_files.load(run.settings, {}).data)
-        return _of_dataset(data if data.is_dir() else data.parent)
+        folder = dataset_folder(settings_files.load(run.settings, {}).data)
+        return _of_dataset(folder) if folder else None
     except VoxtuneError:
         return None  # the dataset is not here any more, or was never

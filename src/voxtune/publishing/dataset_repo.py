@@ -8,13 +8,10 @@ person, the day or the computer. Loads no torch.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as with_changes
 from pathlib import Path
 
@@ -24,15 +21,16 @@ from voxtune import __version__, files
 from voxtune.dataset import checks, exporters, store
 from voxtune.dataset.clips import SPLITS, Clip, Split
 from voxtune.dataset.store import Dataset, read_about
-from voxtune.errors import CallError, DatasetError
+from voxtune.errors import CallError, DatasetError, HubError, InUseError
 from voxtune.publishing import consent, dataset_card, dataset_record, hub, records
 from voxtune.publishing.account import check_name, repo_name, require_write, signed_in
-from voxtune.publishing.belongings import PUBLISHING_LOCK
+from voxtune.publishing.belongings import PUBLISHING_LOCK, beside
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import check_licence
 from voxtune.publishing.dataset_record import Staged
 from voxtune.publishing.hub import Published
-from voxtune.workspace import DATA_FILE, DATASET_FILE
+from voxtune.recordings.takes import Takes
+from voxtune.workspace import DATA_FILE, DATASET_FILE, RecordingsFolder
 
 STEP = "dataset"
 """Its name in published.json."""
@@ -58,14 +56,15 @@ def push(
     """
     say = progress or silent
     check_name(repo)
-    dataset = store.load(data, strict=False)
-    folder = dataset.file.parent
+    folder = store.locate(data).parent
     licence, agreed = licence_of(folder, license, private=private), consent.require(folder)
-    account = signed_in()
+    account = signed_in(cached=True)
     name = repo_name(repo, account)
     require_write(account, name)
-    _refuse_problems(dataset, say)
-    with files.locked(folder / PUBLISHING_LOCK), _beside(folder) as place:
+    with files.locked(folder / PUBLISHING_LOCK), beside(folder) as place:
+        dataset = store.load(data, strict=False)
+        _refuse_thrown_away(dataset)
+        _refuse_problems(dataset, say)
         staged = stage(dataset, place / "dataset", progress=say)
         record = dataset_record.of(dataset, staged, repo=name, consent=agreed, licence=licence)
         files.put(place / "dataset" / "README.md", dataset_card.build(record).encode())
@@ -75,7 +74,7 @@ def push(
             private=private,
             message=f"{len(staged)} clips, by voxtune {__version__}",
             replace=replace,
-            unfinished=records.is_unfinished(folder, STEP),
+            records_of=folder,
             progress=records.noting_the_start(folder, STEP, "dataset", name, say),
         )
         if licence is not None:
@@ -84,10 +83,16 @@ def push(
     return published
 
 
-def _sent(repo: str, folder: Path, *, private: bool, message: str, replace: bool, unfinished: bool, progress: Progress) -> Published:
+def _sent(repo: str, folder: Path, *, private: bool, message: str, replace: bool, records_of: Path, progress: Progress) -> Published:
     """Publish the staged files. A clip that was thrown away, and what a dataset held before it is public, stay in no commit."""
     before = hub.look("dataset", repo)
     shown = before is not None and not before.private
+    unfinished = records.is_unfinished(records_of, STEP)
+    # Another dataset of ours, as of another machine: its clips would be removed as if they had been thrown away.
+    another = before is not None and before.repo not in records.all_places(records_of, STEP) and any(_OURS.fullmatch(path) for path in before.files)
+    if before is not None and another and before.is_ours and not replace:
+        hint = "Choose another name; or allow it with --replace: what is there stays in its history."
+        raise InUseError(f"{before.url} holds another dataset than this one; nothing was changed.", hint=hint)
 
     def publish(*, private: bool) -> Published:
         ours = lambda path: _OURS.fullmatch(path) is not None  # noqa: E731 - a callback of one line
@@ -95,21 +100,15 @@ def _sent(repo: str, folder: Path, *, private: bool, message: str, replace: bool
 
     first = publish(private=private or not shown)
     removed = any(not (folder / path).exists() for path in first.sent)
-    if (before is None or before.is_ours) and (removed or unfinished or (first.private and not private)):
-        hub.forget_history("dataset", repo)
+    if not another and (before is None or before.is_ours) and (removed or unfinished or (first.private and not private)):
+        try:
+            hub.forget_history("dataset", repo)
+        except HubError as error:
+            still = f"{repo} is complete and {'private' if first.private else 'public'}; its history still holds what was removed from it: publish again."
+            raise HubError(f"{error.message.rstrip('.')}. {still}", hint=error.hint, code=error.code, status=error.status) from None
     elif first.private == private:
         return first
     return with_changes(publish(private=private), sent=first.sent)
-
-
-@contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A temporary folder within the dataset's, where forgetting finds what a killed process leaves there; so does the next to publish."""
-    mark = f"{files.PARTIAL}publishing-"
-    for left in folder.glob(f"{mark}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=mark, dir=folder) as place:
-        yield Path(place)
 
 
 def licence_of(folder: Path, given: str | None, *, private: bool) -> str | None:
@@ -121,6 +120,14 @@ def licence_of(folder: Path, given: str | None, *, private: bool) -> str | None:
         hint = "Choose one with --license, such as cc-by-4.0; what is under no licence nobody else may use."
         raise CallError("a public dataset needs a licence.", hint=hint)
     return chosen
+
+
+def _refuse_thrown_away(dataset: Dataset) -> None:
+    """Takes are thrown away in their journal; data.jsonl has them until it is made anew."""
+    trashed = {take.file for take in Takes(RecordingsFolder(dataset.file.parent)).all().values() if take.trashed}
+    if gone := [clip.audio_path for clip in dataset.clips if clip.audio_path in trashed]:
+        hint = "Bring it up to date first: Dataset, Create, in the studio (`voxtune`). Nothing was sent."
+        raise DatasetError(f"{len(gone)} of its recordings were thrown away since it was made.", file=dataset.file, hint=hint)
 
 
 def _refuse_problems(dataset: Dataset, say: Progress) -> None:

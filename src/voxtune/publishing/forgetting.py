@@ -178,11 +178,14 @@ def forget(planned: Plan, *, progress: Progress | None = None) -> dict[str, Any]
             for lock in (planned.folder.path / PUBLISHING_LOCK, planned.folder.dataset_lock, planned.folder.reading_lock):
                 held.enter_context(files.locked(lock))
         for run, _ in planned.runs:
+            held.enter_context(files.locked(run.path / PUBLISHING_LOCK))
             held.enter_context(files.locked(run.lock))
         for run in _trained_on(planned.folder.path, planned.workspace.path):
             _refuse_active(run)
-        account = signed_in() if planned.repos else None
-        told: dict[str, Any] = {"files": 0, "bytes": 0, "remote": _delete_repos(planned.repos, account, say)}
+        # Looked at anew, now that nothing of it can be published meanwhile.
+        repos = _repos(folder for folder, _ in planned.parts) if planned.repos else ()
+        account = signed_in() if repos else None
+        told: dict[str, Any] = {"files": 0, "bytes": 0, "remote": _delete_repos(repos, account, say)}
         kept = _records_of(_repos(folder for folder, _ in planned.parts))
         for folder, found in _as_they_are(planned):
             ours = [path for path in found.ours if path not in kept]
@@ -225,7 +228,13 @@ def _delete(repo: Repo, account: Account) -> bool:
     """False where it was gone already."""
     require_write(account, repo.name)  # to any other account a private repository looks as if it were gone
     there = hub.look(repo.kind, repo.name)
+    if there is None and account.role != "write":
+        # So it does to a token that was made for other repositories.
+        hint = f"Sign in with a token of the kind 'write', or look at {account.endpoint}/{account.name} whether it is gone."
+        raise HubError(f"whether {repo.name} is gone cannot be told with this token ({account.role}).", hint=hint, code="forbidden")
+    if there is not None:
+        require_write(account, there.repo)  # it may have been renamed, or handed over
     if there is not None and not there.is_ours:
         hint = f"Delete it at {there.url}/settings if it is to go."
         raise InUseError(f"{there.url} holds something that voxtune did not publish.", hint=hint)
-    return there is not None and hub.delete(repo.kind, repo.name)
+    return there is not None and hub.delete(repo.kind, there.repo)

@@ -49,6 +49,8 @@ class Remote:
     url: str
     revision: str
     private: bool
+    gated: bool
+    """Whether visitors must agree to something, or ask, before they may read it."""
     files: Mapping[str, File]
     tags: tuple[str, ...]
 
@@ -93,7 +95,8 @@ def look(kind: Kind, repo: str) -> Remote | None:
     entries = {row.path: File(size=row.size, oid=row.blob_id, sha256=row.lfs.sha256 if row.lfs else None) for row in rows if hasattr(row, "blob_id")}
     tags = (info.card_data.to_dict().get("tags") if info.card_data else None) or ()
     known = tuple(str(tag) for tag in (*tags, *(info.tags or ())))
-    return Remote(kind=kind, repo=info.id, url=_url(kind, info.id), revision=str(info.sha), private=bool(info.private), files=entries, tags=known)
+    shown = {"private": bool(info.private), "gated": bool(getattr(info, "gated", False))}
+    return Remote(kind=kind, repo=info.id, url=_url(kind, info.id), revision=str(info.sha), files=entries, tags=known, **shown)
 
 
 def publish(
@@ -127,6 +130,8 @@ def publish(
         else:
             _refuse_others(remote, private=private, replace=replace)
             far.append(f"{repo} is as it was.")
+            if gated and not (remote.private or remote.gated):  # before anybody can see what is new
+                call(f"gate {repo}", lambda: api().update_repo_settings(repo, repo_type=kind, gated="auto"))
         sent = _filled(remote, folder, local, ours, message, say)
         if sent:
             far.append(f"Everything was sent to {repo}; whether all of it arrived could not be seen.")
@@ -176,9 +181,12 @@ def _make(kind: Kind, repo: str, *, sdk: str | None, hardware: str | None) -> Re
     try:
         call(f"make {repo}", lambda: hub.create_repo(repo, repo_type=kind, private=True, space_sdk=sdk, space_hardware=hardware))
     except HubError as error:
-        made = look(kind, repo) if error.status == 409 else None  # made by a try whose answer was lost
-        if made is None:
+        if error.status != 409:
             raise
+        made = look(kind, repo)  # by a try whose answer was lost
+        if made is None:
+            hint = "Choose another name, or sign in with a token that may see it."
+            raise HubError(f"{repo} is there, and this token may not see it.", hint=hint, code="forbidden", status=409) from None
         _refuse_others(made, private=True, replace=False)
         return made
     made = look(kind, repo)
@@ -282,12 +290,6 @@ def delete(kind: Kind, repo: str) -> bool:
             return False
         raise
     return True
-
-
-def download(kind: Kind, repo: str, revision: str, path: str) -> Path:
-    """One file at one revision, in the Hub's cache on this machine. Raises HubError."""
-    hub = api()
-    return Path(call(f"give {path} of {repo}", lambda: hub.hf_hub_download(repo, path, repo_type=kind, revision=revision)))
 
 
 def _url(kind: Kind, repo: str) -> str:

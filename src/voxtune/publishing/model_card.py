@@ -51,8 +51,8 @@ def metadata(record: RunRecord) -> dict[str, Any]:
 
 
 def _tells_data(record: RunRecord) -> bool:
-    """Whether who may read the card may read the recordings too."""
-    return record.data.repo is not None and (record.private or not record.data.private)
+    """Whether everybody who may ever read the card may read the recordings too: a private model may be made public, and its cards with it."""
+    return record.data.repo is not None and not record.data.private
 
 
 def _model_index(record: RunRecord, evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from voxtune import __version__, files
 from voxtune.errors import CallError, HubError, InUseError, ModelError
 from voxtune.publishing import consent, hub, model_card, records, run_record
 from voxtune.publishing.account import check_name, repo_name, require_write, signed_in
+from voxtune.publishing.belongings import PUBLISHING_LOCK
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import check_licence
 from voxtune.publishing.hub import Published
@@ -32,7 +33,7 @@ _FILES = (
     *("config.json", "generation_config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json", "tekken.json", "params.json"),
     *("adapter_model.safetensors", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "consolidated.safetensors"),
 )
-_STAGE, _LOCK = ".publishing-stage", ".publishing-stage.lock"
+_STAGE = ".publishing-stage"
 _HANDOVER_S = 40.0
 """A process that has ended its run may hold it a little longer, while Trackio writes."""
 
@@ -60,7 +61,7 @@ def push(
     consent.require(run.path)
     known = run_record.read(run)
     chosen = decided(known, what)
-    account = signed_in()
+    account = signed_in(cached=True)
     name = repo_name(repo, account)
     require_write(account, name)
     record = with_changes(known, what=chosen, repo=name, private=private, license=license or known.license)
@@ -74,7 +75,7 @@ def push(
         _refuse_paths(folder, run)
         of_repo, noting = _weights(folder), records.noting_the_start(run.path, STEP, STEP, name, say)
         published = hub.publish(STEP, name, folder, private=private, message=_message(record), ours=is_ours, replace=replace, progress=noting)
-    _note(run, published, record, {"sha256": of_repo, "sha256_of_run": of_run})
+        _note(run, published, record, {"sha256": of_repo, "sha256_of_run": of_run})
     return published
 
 
@@ -95,6 +96,9 @@ def push_card(run: RunFolder, *, progress: Progress | None = None) -> Published:
         hint = f"Publish it again: voxtune push model {run.shell} {known.repo}"
         raise HubError(f"there is no {known.repo} at the Hub any more.", hint=hint, code="not_found")
     record = with_changes(known, private=remote.private)
+    if {path: file.sha256 for path, file in remote.files.items() if path.endswith(".safetensors")} != said.get("sha256"):
+        hint = f"Publish both: voxtune push model {run.shell} {known.repo}"
+        raise CallError(f"{remote.url} holds another model now than this run's; its card would tell of the wrong one.", hint=hint)
     with _staged(run) as folder:
         files.write_text(folder / CARD, model_card.build(record))
         message = "Update the model card, by voxtune"
@@ -131,7 +135,7 @@ def _refuse_unfinished(run: RunFolder, *, locked: bool = False) -> None:
 @contextlib.contextmanager
 def _staged(run: RunFolder) -> Iterator[Path]:
     """A place for a new folder of what is to be sent, on the run's own disk; gone afterwards. One at a time: what a killed process left is removed."""
-    with files.locked(run.path / _LOCK):
+    with files.locked(run.path / PUBLISHING_LOCK):
         stage = run.path / _STAGE
         shutil.rmtree(stage, ignore_errors=True)
         try:

@@ -75,6 +75,12 @@ def places(said: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(name) for name in (said.get("repo"), *said.get("earlier", ())) if name))
 
 
+def all_places(folder: Path, step: str) -> set[str]:
+    """Every repository that a step has published to, or has begun to."""
+    said = read(folder)
+    return {name for each in (step, f"{step}{_UNFINISHED}") for name in places(said.get(each, {}))}
+
+
 def cross_out(folder: Path, step: str, repo: str) -> None:
     """Forget one repository of a step, which is gone; with the last one what was said of them."""
     with files.locked(folder / _LOCK, wait_s=_WAIT_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -21,7 +22,7 @@ from voxtune.publishing.consent import Consent
 from voxtune.settings import TrainSettings
 from voxtune.training import events, status
 from voxtune.training.status import Status
-from voxtune.workspace import DATASET_FILE, RunFolder
+from voxtune.workspace import DATASET_FILE, RunFolder, dataset_folder
 
 What = Literal["adapter", "merged", "full"]
 """What of a run is published: its adapter, its base with the adapter in it, or weights that were all trained."""
@@ -206,12 +207,11 @@ def _sides(clips: Sequence[Clip], noted: Mapping[str, Any]) -> dict[str, Side]:
 
 
 def _data(settings: TrainSettings, noted: Mapping[str, Any]) -> Data:
-    place = Path(settings.data)
-    folder = place if place.is_dir() else place.parent
-    try:
-        about, published = read_about(folder / DATASET_FILE), records.read(folder).get("dataset", {})
-    except (VoxtuneError, OSError):
-        about, published = {}, {}
+    about: dict[str, Any] = {}
+    published: dict[str, Any] = {}
+    with contextlib.suppress(VoxtuneError, OSError):  # it is not here any more
+        if folder := dataset_folder(settings.data):
+            about, published = read_about(folder / DATASET_FILE), records.read(folder).get("dataset", {})
     known = {**about, **noted}
     return Data(
         content_hash=known.get("content_hash"),

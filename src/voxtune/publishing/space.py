@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from voxtune import files
 from voxtune.errors import CallError, HubError
 from voxtune.publishing import hub, hub_spaces, records, run_record, space_check, space_files, space_token, space_wait
 from voxtune.publishing.account import endpoint
+from voxtune.publishing.belongings import PUBLISHING_LOCK
 from voxtune.publishing.calls import Progress, api, call, silent
 from voxtune.publishing.hub import Published, Remote
 from voxtune.publishing.run_record import RunRecord
@@ -34,7 +36,14 @@ def deploy(
     there is no published model or no such token, InUseError, and HubError where it does not build, still builds after `wait_s`, or
     serves something else; each says what is there by then.
     """
-    say = progress or silent
+    with files.locked(run.path / PUBLISHING_LOCK):
+        say = progress or silent
+        return _deployed(run, repo, private=private, hardware=hardware, space_token=space_token, wait_s=wait_s, replace=replace, say=say)
+
+
+def _deployed(
+    run: RunFolder, repo: str, *, private: bool, hardware: str | None, space_token: str | None, wait_s: float, replace: bool, say: Progress
+) -> dict[str, Any]:
     say("looking at what is published", 0, None)
     record, model, base = _published(run)
     before = hub.look("space", repo)
@@ -56,13 +65,14 @@ def deploy(
         runtime = space_wait.until_it_runs(put, restarted=restarted, wait_s=wait_s, say=say)
         told |= {"stage": runtime.stage, "hardware": runtime.hardware, "address": hub_spaces.address(repo)}
         records.note(run.path, "space", told)
-        verification = space_check.verify(repo, probes, is_private=put.private, say=say)
+        verification = space_check.verify(repo, probes, is_private=put.private, run=run, say=say)
         told |= {"verification": verification.as_json()}
         records.note(run.path, "space", told)
         if verification.is_wrong:
+            seen = "" if put.private else " It is public."
             hint = f"It is at {put.url}. Publish the model again and deploy again; if that does not help, report it."
-            raise HubError(f"{verification.reason}.", hint=hint, code="incomplete")
-        if not private and put.private:
+            raise HubError(f"{verification.reason}.{seen}", hint=hint, code="incomplete")
+        if not private and put.private and verification.state == "verified":
             told |= _publish(repo, Path(folder), private=False, replace=replace, say=say).as_json() | {"sent": list(put.sent)}
             records.note(run.path, "space", told)
     return told
@@ -103,7 +113,7 @@ def _weights(repo: str, revision: str, *, hint: str) -> Weights:
 def _private(*models: Weights | None) -> tuple[str, ...]:
     """Those that the Space needs a token for."""
     looked: list[Remote | None] = [hub.look("model", weights.repo) for weights in models if weights]
-    return tuple(remote.repo for remote in looked if remote and remote.private)
+    return tuple(remote.repo for remote in looked if remote and (remote.private or remote.gated))
 
 
 def _token(repo: str, *, given: str | None, has_one: bool, needed_for: tuple[str, ...]) -> str | None:
@@ -129,13 +139,19 @@ def _make(run: RunFolder, repo: str, *, hardware: str | None, token: str | None)
 def _adjusted(run: RunFolder, repo: str, *, hardware: str | None, token: str | None) -> bool:
     """Give a Space that is there another token or hardware than it has; whether that restarts it."""
     changed = False
-    if token is not None and records.read(run.path).get("space", {}).get("token_mark") != space_token.mark(token):
+    if token is not None and not (_mark(run, repo) == space_token.mark(token) and space_token.SECRET in hub_spaces.secrets(repo)):
         hub_spaces.set_secret(repo, space_token.SECRET, token)
         changed = True
     if hardware is not None and hub_spaces.runtime(repo).requested_hardware != hardware:
         hub_spaces.request_hardware(repo, hardware)
         changed = True
     return changed
+
+
+def _mark(run: RunFolder, repo: str) -> str | None:
+    """Of the token that was put into this Space, and not into one before it."""
+    said = records.read(run.path).get("space", {})
+    return said.get("token_mark") if said.get("repo") == repo else None
 
 
 def _publish(repo: str, folder: Path, *, private: bool, replace: bool, say: Progress) -> Published:
@@ -146,6 +162,6 @@ def _publish(repo: str, folder: Path, *, private: bool, replace: bool, say: Prog
 
 def _told(run: RunFolder, put: Published, demo: Demo, *, token: str | None) -> dict[str, Any]:
     """For published.json, until it is known how the Space does."""
-    mark = space_token.mark(token) if token else records.read(run.path).get("space", {}).get("token_mark")
+    mark = space_token.mark(token) if token else _mark(run, demo.repo)
     served = {"model": demo.model.repo, "model_revision": demo.model.revision, "suggested_hardware": demo.hardware}
     return {**put.as_json(), **served, "token_mark": mark, "stage": None, "hardware": None, "address": None, "verification": None}

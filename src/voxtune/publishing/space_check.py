@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -22,6 +21,7 @@ from voxtune.dataset.clips import Clip
 from voxtune.errors import AudioError, HubError
 from voxtune.evaluation.text import prepare
 from voxtune.publishing import hub_spaces
+from voxtune.publishing.belongings import beside
 from voxtune.publishing.calls import Progress
 from voxtune.publishing.run_record import RunRecord
 from voxtune.training import opening
@@ -88,15 +88,15 @@ def probes(run: RunFolder, record: RunRecord) -> list[Probe] | str:
     return sorted(telling, key=lambda probe: _likeness(probe.base_text, probe.tuned_text))[:NUM_PROBES]
 
 
-def verify(space: str, found: list[Probe] | str, *, is_private: bool, say: Progress) -> Verification:
-    """Ask a running Space for the texts of clips. Raises HubError where it does not answer."""
+def verify(space: str, found: list[Probe] | str, *, is_private: bool, run: RunFolder, say: Progress) -> Verification:
+    """Ask a running Space for the texts of a run's clips. Raises HubError where it does not answer."""
     if isinstance(found, str):
         return Verification(state="not_verifiable", reason=found)
     heard: list[tuple[Probe, str]] = []
-    with tempfile.TemporaryDirectory() as folder, _Asking(space, is_private=is_private) as asked:
+    with beside(run.path) as folder, _Asking(space, is_private=is_private) as asked:
         for number, probe in enumerate(found):
             say("checking that it serves the tuned model", number, len(found))
-            file = Path(folder) / f"{number}.wav"
+            file = folder / f"{number}.wav"
             with contextlib.suppress(AudioError):  # changed since the evaluation; the next one may do
                 files.put(file, _float_wav(probe.clip))
                 heard.append((probe, asked.text(file, probe.clip.language)))

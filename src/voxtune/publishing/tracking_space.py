@@ -16,6 +16,7 @@ from typing import Any
 from voxtune import files
 from voxtune.errors import CallError, HubError
 from voxtune.publishing import hub, hub_spaces, records, run_record, space_wait
+from voxtune.publishing.belongings import PUBLISHING_LOCK
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import front_matter, plain
 from voxtune.publishing.run_record import RunRecord
@@ -40,11 +41,12 @@ def sync(run: RunFolder, repo: str, *, wait_s: float = WAIT_S, progress: Progres
     say = progress or silent
     record = run_record.read(run)
     told = figures(run, record)
-    with tempfile.TemporaryDirectory() as folder:
+    with files.locked(run.path / PUBLISHING_LOCK), tempfile.TemporaryDirectory() as folder:
         _stage(record, told, Path(folder))
-        put = hub.publish("space", repo, Path(folder), private=True, message="Show the figures of a run", ours=_OURS.__contains__, sdk="gradio", progress=say)
+        noting = records.noting_the_start(run.path, "tracking", "space", repo, say)
+        put = hub.publish("space", repo, Path(folder), private=True, message="Show the figures", ours=_OURS.__contains__, sdk="gradio", progress=noting)
     noted = {**put.as_json(), "project": PROJECT, "run": told["run"], "figures": len(told["figures"])}
-    records.note(run.path, "tracking", {**noted, "address": None, "shown": None})
+    records.finished(run.path, "tracking", {**noted, "address": None, "shown": None})
     space_wait.until_it_runs(put, restarted=False, wait_s=wait_s, say=say)
     noted |= {"address": hub_spaces.address(repo)}
     noted |= {"shown": _shown(noted["address"], told["run"])}
