@@ -301,7 +301,7 @@ from voxtune.publishing import run_record, space_check
 from voxtune.workspace import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 found = space_check.probes(run, run_record.read(run))
-print(json.dumps(space_check.verify("alice/demo", found, is_private=True, say=lambda *_: None).as_json()))
+print(json.dumps(space_check.verify("alice/demo", found, is_private=True, run=run, say=lambda *_: None).as_json()))
 """
 
 
@@ -354,8 +354,8 @@ def test_an_adapter_without_effect_does_not_start(practice: Practice) -> None:
     practice.hub.state.spaces.gone(practice.hub.repos["space", "alice/without-effect"])
 
 
-def test_whole_weights_are_served_in_public_beside_their_base(practice: Practice) -> None:
-    """A run that was not evaluated: nothing tells that it serves that model, and that is said. The base is that of its day."""
+def test_whole_weights_are_served_beside_their_base_and_stay_private_unseen(practice: Practice) -> None:
+    """A run that was not evaluated: nothing tells that it serves that model, so it is not made public. The base is that of its day."""
     run = practice.run.with_name("whole")
     shutil.rmtree(run, ignore_errors=True)
     shutil.copytree(practice.full, run, ignore=shutil.ignore_patterns("published.json", ".*"))
@@ -366,8 +366,8 @@ def test_whole_weights_are_served_in_public_beside_their_base(practice: Practice
     assert (checked["state"], checked["heard"]) == ("not_verifiable", None)
     assert "was not evaluated" in checked["reason"]
     space = practice.hub.repos["space", "alice/whole"]
-    assert (space.private, done.json["private"], space.secrets) == (False, False, {})
-    assert httpx2.get(done.json["address"]).status_code == 200
+    assert (space.private, done.json["private"], space.secrets) == (True, True, {})
+    assert httpx2.get(done.json["address"]).status_code in (401, 404)
     rows = practice.report["clips"]
     done_here = practice.voxtune("transcribe", *(row["audio_path"] for row in rows), "--model", run, "--language", "en", "--json")
     assert done_here.code == 0, done_here.err
