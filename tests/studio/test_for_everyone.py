@@ -20,7 +20,7 @@ from voxtune.studio.access import Room
 from voxtune.studio.page import STEPS
 from voxtune.workspace import Workspace
 
-OPEN = STEPS[:-1]
+OPEN = tuple(step for step in STEPS if step != "evaluation")
 """What is open before anything was trained."""
 
 

@@ -108,6 +108,8 @@ def test_a_server_killed_at_any_step_comes_back_to_it(tmp_path: Path, step: str)
     before = {path.name: path.read_bytes() for path in room.folder.path.rglob("*") if path.is_file()}
     with serving(tmp_path / "work") as studio, browser() as chromium, page(chromium, studio, step=step) as shown:
         shown.wait_for_selector(f"#panel-{step} h2", state="visible")
+        for part in ("recorder", "dataset", "run", "evaluation", "publishing"):  # one that is on its way when the server dies is told of as a failure
+            shown.wait_for_selector(f".vx-{part}", state="attached")
         studio.kill()
         studio.start()
         shown.reload()

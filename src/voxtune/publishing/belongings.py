@@ -22,7 +22,11 @@ from voxtune.workspace import CLIPS_FOLDER, DATA_FILE, DATASET_FILE, PUBLISHED_F
 
 PUBLISHING_LOCK = ".publishing.lock"
 """In a dataset's or a run's folder; held while something of it is published, and while it is deleted."""
+DEPLOYING_LOCK, TRACKING_LOCK = ".deploying.lock", ".tracking.lock"
+"""The same of a run, for what is waited for long, so that its card can be sent meanwhile."""
 _RECORDS_LOCK = ".published.lock"
+OF_RUN = (PUBLISHING_LOCK, DEPLOYING_LOCK, TRACKING_LOCK)
+"""All of a run's."""
 _CHILDREN = r"\.?(?:evaluation|forgetting|publishing-\w+)(?:\.asked)?\.(?:log|json|lock)"
 """What commands that the studio starts leave behind."""
 _UNFINISHED = rf"(?:.*/)?(?:{re.escape(files.PARTIAL)}|{re.escape(files.FORMER)}).*"
@@ -74,7 +78,7 @@ def _listed(folder: RecordingsFolder) -> Iterator[str]:
 def of_run(run: RunFolder) -> Found:
     """A model with its checkpoints, and what is written of it."""
     written = [run.clips, run.first_batch, run.events, run.log, run.report, run.reserve, run.path / "README.md"]
-    last = [run.path / PUBLISHED_FILE, run.settings, run.status, run.path / _RECORDS_LOCK, run.path / PUBLISHING_LOCK, run.lock]
+    last = [run.path / PUBLISHED_FILE, run.settings, run.status, run.path / _RECORDS_LOCK, *(run.path / lock for lock in OF_RUN), run.lock]
     return _sorted(run.path, [*written, *last], lambda name: _OF_RUN.fullmatch(name) is not None)
 
 

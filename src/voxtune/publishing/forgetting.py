@@ -178,8 +178,8 @@ def forget(planned: Plan, *, progress: Progress | None = None) -> dict[str, Any]
             for lock in (planned.folder.path / PUBLISHING_LOCK, planned.folder.dataset_lock, planned.folder.reading_lock):
                 held.enter_context(files.locked(lock))
         for run, _ in planned.runs:
-            held.enter_context(files.locked(run.path / PUBLISHING_LOCK))
-            held.enter_context(files.locked(run.lock))
+            for lock in (*(run.path / name for name in belongings.OF_RUN), run.lock):
+                held.enter_context(files.locked(lock))
         for run in _trained_on(planned.folder.path, planned.workspace.path):
             _refuse_active(run)
         # Looked at anew, now that nothing of it can be published meanwhile.

@@ -10,7 +10,7 @@ from voxtune import files
 from voxtune.errors import CallError, HubError
 from voxtune.publishing import hub, hub_spaces, records, run_record, space_check, space_files, space_token, space_wait
 from voxtune.publishing.account import endpoint
-from voxtune.publishing.belongings import PUBLISHING_LOCK
+from voxtune.publishing.belongings import DEPLOYING_LOCK
 from voxtune.publishing.calls import Progress, api, call, silent
 from voxtune.publishing.hub import Published, Remote
 from voxtune.publishing.run_record import RunRecord
@@ -36,7 +36,7 @@ def deploy(
     there is no published model or no such token, InUseError, and HubError where it does not build, still builds after `wait_s`, or
     serves something else; each says what is there by then.
     """
-    with files.locked(run.path / PUBLISHING_LOCK):
+    with files.locked(run.path / DEPLOYING_LOCK):
         say = progress or silent
         return _deployed(run, repo, private=private, hardware=hardware, space_token=space_token, wait_s=wait_s, replace=replace, say=say)
 

@@ -16,7 +16,7 @@ from typing import Any
 from voxtune import files
 from voxtune.errors import CallError, HubError
 from voxtune.publishing import hub, hub_spaces, records, run_record, space_wait
-from voxtune.publishing.belongings import PUBLISHING_LOCK
+from voxtune.publishing.belongings import TRACKING_LOCK
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import front_matter, plain
 from voxtune.publishing.run_record import RunRecord
@@ -41,7 +41,7 @@ def sync(run: RunFolder, repo: str, *, wait_s: float = WAIT_S, progress: Progres
     say = progress or silent
     record = run_record.read(run)
     told = figures(run, record)
-    with files.locked(run.path / PUBLISHING_LOCK), tempfile.TemporaryDirectory() as folder:
+    with files.locked(run.path / TRACKING_LOCK), tempfile.TemporaryDirectory() as folder:
         _stage(record, told, Path(folder))
         noting = records.noting_the_start(run.path, "tracking", "space", repo, say)
         put = hub.publish("space", repo, Path(folder), private=True, message="Show the figures", ours=_OURS.__contains__, sdk="gradio", progress=noting)

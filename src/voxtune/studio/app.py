@@ -20,13 +20,13 @@ from starlette.routing import BaseRoute
 
 from voxtune import files
 from voxtune.errors import InUseError, VoxtuneError
-from voxtune.studio import dataset_routes, look, progress, recording_routes, routes, run_routes
+from voxtune.studio import dataset_routes, look, progress, publishing_routes, recording_routes, routes, run_routes
 from voxtune.studio.access import VISITORS, Gate, Room, check_host, is_loopback
 from voxtune.studio.island import island
 from voxtune.studio.light import LightBlocks
 from voxtune.studio.page import QUIET, STEPS, Page, renew
 from voxtune.studio.shell import answering
-from voxtune.studio.steps import dataset, evaluation, language, phrases, recordings, training
+from voxtune.studio.steps import dataset, evaluation, language, phrases, publishing, recordings, training
 from voxtune.studio.words import AskedLanguage, Labels
 from voxtune.workspace import Workspace
 
@@ -38,7 +38,7 @@ MAX_UPLOAD_BYTES = 200_000_000
 _USER = "voxtune"
 _KNOWN_KEY = "() => { try { return [localStorage.getItem('vx-key') || '']; } catch { return ['']; } }"
 _KEEP_KEY = "key => { try { localStorage.setItem('vx-key', key); } catch { /* a new room at the next visit */ } }"
-_STEPS = (language, phrases, recordings, dataset, training, evaluation)
+_STEPS = (language, phrases, recordings, dataset, training, evaluation, publishing)
 
 
 def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
@@ -65,7 +65,8 @@ def build(gate: Gate) -> tuple[gr.Blocks, Labels]:
 
 def addresses(gate: Gate) -> list[BaseRoute]:
     """All addresses of the studio besides Gradio's."""
-    return [*routes.common(), *progress.routes(gate), *recording_routes.routes(gate), *dataset_routes.routes(gate), *run_routes.routes(gate)]
+    steps = (progress, recording_routes, dataset_routes, run_routes, publishing_routes)
+    return [*routes.common(), *(each for step in steps for each in step.routes(gate))]
 
 
 def serve(workspace: Path, *, host: str, port: int | None, share: bool, password: str | None) -> str:
@@ -80,7 +81,8 @@ def serve(workspace: Path, *, host: str, port: int | None, share: bool, password
     gate = Gate(workspace, shared=on_space and not password)
     _tidy(workspace)
     page, label = build(gate)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
     middleware = [Middleware(AskedLanguage), Middleware(routes.OwnPagesOnly)]
     if is_loopback(host) and not share and not on_space:
         # A page elsewhere whose name is made to lead here (DNS rebinding) is told by the name that it asks for.
@@ -94,6 +96,7 @@ def serve(workspace: Path, *, host: str, port: int | None, share: bool, password
             quiet=True,
             footer_links=[],
             enable_monitoring=False,
+            run_history=False,  # it would keep every call in the browser
             mcp_server=False,
             ssr_mode=False,
             pwa=False,

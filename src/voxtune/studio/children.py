@@ -1,15 +1,18 @@
 """Commands of voxtune that the studio starts beside itself, and finds again after it was started anew itself.
 
 A child holds a lock for as long as it lives: the studio opens the lock and the child inherits it, so that no number of a process
-has to be trusted, and the system frees it however the child ends. What it prints goes to files, never to pipes, which would block
-it once nobody reads them.
+has to be trusted, and the system frees it however the child ends. Its number stands in the lock's file to stop it by, and counts
+only while the lock is held: it is emptied before another child begins. What a child prints goes to files, never to pipes, which
+would block it once nobody reads them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +27,8 @@ from voxtune.errors import VoxtuneError
 _TURN_S = 0.5
 """How long a start may wait for one who is only looking."""
 _END_BYTES = 16_384
+_STOPPING: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+"""How a child is asked to stop, and how long it has before it is asked less kindly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,30 +60,61 @@ class Child:
     def _lock(self) -> Path:
         return self.folder / f".{self.name}.lock"
 
-    def start(self, arguments: Sequence[str]) -> bool:
-        """Start `voxtune ARGUMENTS` in a session of its own; False where it is at work already, and nothing was started."""
+    def start(self, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> bool:
+        """Start `voxtune ARGUMENTS` in a session of its own; False where it is at work already, and nothing was started.
+
+        `more` is added to its environment, where secrets travel: they stand in no file and in no list of processes.
+        """
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if not _held(lock):
                 return False
+            os.ftruncate(lock, 0)
             os.utime(self._lock)  # the moment of its start
-            _run([*command("voxtune"), *arguments], log=self.log, out=self._out, lock=lock)
+            number = _run([*command("voxtune"), *arguments], log=self.log, out=self._out, lock=lock, more=more or {})
+            os.pwrite(lock, str(number).encode(), 0)
             return True
         finally:
             os.close(lock)  # the child has its own hold on it
 
+    def stop(self) -> bool:
+        """Ask it to stop as Ctrl-C does, and end it with all that it started if it does not; False where it is not at work."""
+        until = time.monotonic() + _TURN_S
+        while (number := self._number) == 0 and time.monotonic() < until:
+            time.sleep(0.02)  # it is being started in this moment
+        if not number:
+            return False
+        _signal(number, signal.SIGINT)
+        threading.Thread(target=self._see_to_its_end, args=(number,), name=f"stop {self.name}", daemon=True).start()
+        return True
+
+    def _see_to_its_end(self, number: int) -> None:
+        for kind, patience_s in _STOPPING:
+            if kind is not signal.SIGINT:
+                _signal(number, kind)
+            until = time.monotonic() + patience_s
+            while time.monotonic() < until:
+                if self._number != number:
+                    return
+                time.sleep(0.1)
+
     @property
     def is_working(self) -> bool:
         """Whether it lives, whoever started it."""
+        return self._number is not None
+
+    @property
+    def _number(self) -> int | None:
+        """Of its process and group, while it lives; 0 in the moment before that is known."""
         try:
             lock = os.open(self._lock, os.O_RDONLY)
         except FileNotFoundError:
-            return False
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
+            return None
         except BlockingIOError:
-            return True
+            return int(os.pread(lock, 20, 0) or b"0")
         finally:
             os.close(lock)
 
@@ -87,6 +123,14 @@ class Child:
         """When it last began, in seconds since 1970; 0 if it never did."""
         try:
             return self._lock.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @property
+    def spoke_at(self) -> float:
+        """When it last said something, in seconds since 1970: of one that failed, when it did; 0 if it never began."""
+        try:
+            return self.log.stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
@@ -117,7 +161,9 @@ class Child:
         lines = _end(self.log).splitlines()
         for place in range(len(lines) - 1, -1, -1):
             if lines[place].startswith("Error: "):
-                return VoxtuneError(lines[place].removeprefix("Error: "), hint=" ".join(lines[place + 1 :]).strip())
+                found = VoxtuneError(lines[place].removeprefix("Error: "), hint=" ".join(lines[place + 1 :]).strip())
+                found.code = _code(lines[:place]) or found.code
+                return found
         return VoxtuneError("it ended without a word.", hint="Start it again; the machine may have been turned off, or have too little memory.")
 
 
@@ -144,16 +190,33 @@ def _held(lock: int) -> bool:
             time.sleep(0.02)
 
 
-def _run(words: Sequence[str], *, log: Path, out: Path, lock: int) -> None:
+def _run(words: Sequence[str], *, log: Path, out: Path, lock: int, more: Mapping[str, str]) -> int:
     opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) for path in (out, log)]
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            words, stdin=subprocess.DEVNULL, stdout=opened[0], stderr=opened[1], env=environment(), start_new_session=True, pass_fds=(lock,)
+            words, stdin=subprocess.DEVNULL, stdout=opened[0], stderr=opened[1], env={**environment(), **more}, start_new_session=True, pass_fds=(lock,)
         )
     finally:
         for descriptor in opened:
             os.close(descriptor)
     threading.Thread(target=child.wait, daemon=True).start()  # takes its exit code, so that it leaves no zombie
+    return child.pid
+
+
+def _signal(number: int, kind: signal.Signals) -> None:
+    """To a child and all that it started: it leads a group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(number, kind)
+
+
+def _code(lines: Sequence[str]) -> str:
+    """What kind of failure a child told of last, in a line for programs."""
+    for line in reversed(lines):
+        try:
+            return str(json.loads(line)["error"]["code"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return ""
 
 
 def _end(log: Path) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from voxtune.studio import sign_in
+
 _FOR_API = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs", "skip_api", "component_class_id", "key")
 """Of a component: read by Gradio's page about its API, which there is none of here, and for components that are not Gradio's own."""
 
@@ -32,6 +34,10 @@ _FOR_OTHERS: dict[str, Any] = {
 """Of an event: what the page takes for granted where it is not said (gradio 6.31)."""
 
 
+_HEARD = ("_selectable", "_retryable", "_undoable", "likeable", "streamable")
+"""Of a component: whether somebody listens to an event of it. What is not said counts as no."""
+
+
 class LightBlocks(gr.Blocks):
     """Blocks without what describes them to programs, and that fetch nothing: the studio has no API."""
 
@@ -40,6 +46,11 @@ class LightBlocks(gr.Blocks):
         for value in inputs:
             _refuse_addresses(value)
         return await super().preprocess_data(block_fn, inputs, *args, **more)  # type: ignore[no-any-return]
+
+    @property
+    def expects_oauth(self) -> bool:
+        """Whether Gradio serves its addresses for signing in at the Hub; the button to them is the publishing step's own."""
+        return sign_in.by_browser()
 
     def get_config_file(self) -> Any:
         """The config that the page is made of."""
@@ -50,8 +61,9 @@ class LightBlocks(gr.Blocks):
             component["props"].pop("preserved_by_key", None)  # of components that are rendered anew by gr.render, which there are none of
             if "latex_delimiters" in component["props"]:
                 component["props"]["latex_delimiters"] = []  # there are no formulas
-            if component["props"].get("_selectable") is False:
-                del component["props"]["_selectable"]
+            for name in _HEARD:
+                if component["props"].get(name) is False:
+                    del component["props"][name]
         for event in config["dependencies"]:
             for name, usual in _FOR_OTHERS.items():
                 if name in event and event[name] == usual:

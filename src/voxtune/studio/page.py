@@ -13,7 +13,7 @@ import gradio as gr
 from voxtune.studio.access import Gate
 from voxtune.studio.words import Labels
 
-STEPS = ("language", "phrases", "recordings", "dataset", "training", "evaluation")
+STEPS = ("language", "phrases", "recordings", "dataset", "training", "evaluation", "publishing")
 """The steps of the journey, by the words of the design."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from voxtune.errors import VoxtuneError
+from voxtune.publishing import records
 from voxtune.studio.access import Gate, Room
 from voxtune.studio.page import STEPS
 from voxtune.studio.routes import route
@@ -43,6 +45,8 @@ def steps(room: Room) -> dict[str, Any]:
         open_ |= {"recordings", "dataset"}
     if has_data or states:
         open_.add("training")
+    if has_data or "finished" in states:
+        open_.add("publishing")  # a dataset can be published without any training
     if "finished" in states:
         open_.add("evaluation")
     done = {
@@ -52,6 +56,7 @@ def steps(room: Room) -> dict[str, Any]:
         "dataset": has_data,
         "training": "finished" in states,
         "evaluation": any(run.report.is_file() for run in here),
+        "publishing": any(_is_published(folder) for folder in (room.folder.path, *(run.path for run in here))),
     }
     suggest = "language"
     if now is not None:
@@ -59,6 +64,13 @@ def steps(room: Room) -> dict[str, Any]:
     if states and states[0] in ACTIVE:
         suggest = "training"  # whoever comes back while it trains wants to see that
     return {"open": [step for step in STEPS if step in open_], "done": [step for step in STEPS if done[step]], "suggest": suggest}
+
+
+def _is_published(folder: Path) -> bool:
+    try:
+        return any(step in records.read(folder) for step in ("dataset", "model", "space"))
+    except VoxtuneError:
+        return False  # a damaged record is told of where it is shown
 
 
 def _states(here: list[RunFolder]) -> list[State]:

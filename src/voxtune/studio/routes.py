@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from voxtune.errors import AudioError, CallError, DatasetError, DiskFullError, InUseError, VoxtuneError
+from voxtune.errors import AudioError, CallError, DatasetError, DiskFullError, HubError, InUseError, VoxtuneError
 from voxtune.studio import words
 from voxtune.studio.access import Gate, Room, UnknownKeyError
 from voxtune.studio.shell import caught
@@ -40,6 +40,7 @@ _STATUS: list[tuple[type[VoxtuneError], int]] = [
     (AudioError, 415),
     (DatasetError, 422),
     (DiskFullError, 507),
+    (HubError, 502),
 ]
 
 

@@ -31,7 +31,7 @@ export function paintHead(root, data) {
   const button = find('make');
   button.hidden = state === 'current' || state === 'imported';
   if (button.getAttribute('aria-busy') !== 'true') put(button, t(state === 'none' ? 'dataset.create' : 'dataset.update'));
-  find('download').hidden = !data.made;
+  find('download').hidden = find('publish').hidden = !data.made;
   if (!data.made) toggleFormats(root, false);
 }
 

@@ -53,6 +53,7 @@ class Desk {
     const act = (call) => (event) => this.#guarded(() => call(event));
     this.find('retry').onclick = act(() => this.refresh());
     this.find('to').onclick = () => go('recordings');
+    this.find('publish').onclick = () => go('publishing');
     this.find('make').onclick = act(() => this.#make());
     this.find('undo').onclick = act(() => this.#runUndo());
     this.find('close').onclick = () => this.#say('');

@@ -138,6 +138,7 @@ export async function mount(element, {trigger}) {
     };
   }
   find('empty').querySelector('button').onclick = () => go('training');
+  find('publish').onclick = () => go('publishing');
 
   document.addEventListener('visibilitychange', soon);
   document.addEventListener('vx:step', event => { if (event.detail.step !== 'evaluation') report.player.stop(); soon(); });

@@ -48,8 +48,14 @@ export async function mount(element, {props, trigger, watch}) {
     }
     const place = STEPS.indexOf(shown);
     now.textContent = t('page.step_of', {n: place + 1, all: STEPS.length, name: t('step.' + shown)});
-    back.disabled = place === 0;
-    on.disabled = !state.open.includes(STEPS[place + 1]);
+    back.disabled = !beside(-1);
+    on.disabled = !beside(1);
+  }
+
+  /** The next step that is open, on that side: the evaluation is not where nothing was trained, and publishing is. */
+  function beside(side) {
+    const steps = side < 0 ? STEPS.slice(0, STEPS.indexOf(at())).reverse() : STEPS.slice(STEPS.indexOf(at()) + 1);
+    return steps.find(step => state.open.includes(step));
   }
 
   function show(step, {focus = true} = {}) {
@@ -85,8 +91,8 @@ export async function mount(element, {props, trigger, watch}) {
     wanted = '';
   }
 
-  back.onclick = () => show(STEPS[STEPS.indexOf(at()) - 1]);
-  on.onclick = () => show(STEPS[STEPS.indexOf(at()) + 1]);
+  back.onclick = () => show(beside(-1));
+  on.onclick = () => show(beside(1));
   document.addEventListener('vx:go', event => { wanted = event.detail.step; refresh(); });
   document.addEventListener('vx:changed', refresh);
   addEventListener('popstate', () => { const step = location.hash.slice(1); if (STEPS.includes(step)) show(step); });

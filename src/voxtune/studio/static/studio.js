@@ -100,7 +100,7 @@ export function announce(text) {
   setTimeout(() => { region.textContent = text; }, 50);
 }
 
-export const STEPS = ['language', 'phrases', 'recordings', 'dataset', 'training', 'evaluation'];
+export const STEPS = ['language', 'phrases', 'recordings', 'dataset', 'training', 'evaluation', 'publishing'];
 
 /** The step that is shown. */
 export const at = () => document.body.dataset.vxStep || STEPS[0];

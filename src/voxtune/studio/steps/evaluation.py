@@ -1,4 +1,4 @@
-"""Last step but one: base against tuned model on recordings that neither was tuned on, and both asked by voice."""
+"""Sixth step: base against tuned model on recordings that neither was tuned on, and both asked by voice."""
 
 from __future__ import annotations
 
