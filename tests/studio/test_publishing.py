@@ -282,6 +282,11 @@ def test_model_card_and_demo_of_a_run_and_no_word_of_the_tokens(hub: HubServer, 
         assert len([call for call in hub.calls if call.method == "POST" and "/models/alice/voxtral-tiny-en/commit/" in call.path]) == 1
         assert "Sent with the model" in card.inner_text()
 
+        # The card by itself: nothing in it has changed.
+        _publish(shown, "card")
+        _wait(shown, "card", "done")
+        assert "nothing was sent" in card.inner_text()
+
         # The demo of a private model asks for a token, and never shows it again.
         space = _card(shown, "space")
         assert space.get_by_label("Runs on").input_value() == "cpu-basic"
@@ -291,11 +296,9 @@ def test_model_card_and_demo_of_a_run_and_no_word_of_the_tokens(hub: HubServer, 
         _publish(shown, "space")
         assert READ not in shown.content()
         assert space.locator("input[type=password]").input_value() == ""
+        refused = studio.call("POST", "publishing/steps/card", json={"run": RUN})
+        assert (refused.status_code, "something else" in refused.json()["error"]) == (409, True)
 
-        # Meanwhile the card by itself: nothing in it has changed.
-        card.locator("[type=submit]").click()
-        _wait(shown, "card", "done")
-        assert "nothing was sent" in card.inner_text()
         _wait(shown, "space", "done", timeout_s=180)
         assert "your model that listens" in space.inner_text()
         assert hub.repos[("space", "alice/voxtral-tiny-en-demo")].secrets["HF_TOKEN"]["value"] == READ

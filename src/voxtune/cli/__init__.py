@@ -6,6 +6,7 @@ Only data goes to standard output, everything else to standard error. Exit codes
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -98,6 +99,8 @@ def run(arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         told = _told(error)
+        if os.environ.get("VOXTUNE_PROGRESS") == "lines":  # for a program that started us
+            click.echo(json.dumps({"error": {"code": told.code}}), err=True)
         click.secho(f"Error: {told.message}", fg="red", err=True)
         if told.hint:
             click.echo(told.hint, err=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from voxtune import files
 from voxtune.dataset.store import read_about
-from voxtune.errors import CallError, VoxtuneError
+from voxtune.errors import CallError, InUseError, VoxtuneError
 from voxtune.publishing import consent, model_card, records, run_record
 from voxtune.publishing.account import Account, check_name, repo_name, require_write
 from voxtune.studio import evaluations, run_sights
@@ -119,6 +119,8 @@ def start(room: Room, run: RunFolder | None, step: str, wish: Wish, account: Acc
         child = _child(folder, step)
         if child.is_working:
             return
+        if any(_child(folder, other).is_working for other in STEPS if other != step):
+            raise InUseError("something else of this run is being published.", hint="Wait until it is there.")
         files.write_json(_asked(folder, step), {**asdict(wish), "stopped": False, "at": time.time()})
         child.start([*_command(room, run, step, wish), *wish.flags(step)], more)
 

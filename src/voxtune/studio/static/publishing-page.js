@@ -9,6 +9,8 @@ import {Who} from './publishing-who.js';
 const LIVE_MS = 1000;
 const CALM_MS = 5000;
 const WORKING = ['working', 'stopping'];
+/** One at a time, for they write into the same records. */
+const OF_RUN = ['model', 'card', 'space', 'tracking'];
 
 /** @param {HTMLElement} root the step's part of the page */
 export async function open(root) {
@@ -75,6 +77,7 @@ export async function open(root) {
     if (step !== 'dataset' && !run) return t('publishing.locked.run');
     if (['card', 'space'].includes(step) && !now.steps.model?.published) return t('publishing.locked.model');
     if (!account?.may_write) return t('publishing.locked.sign_in');
+    if (step !== 'dataset' && OF_RUN.some(other => other !== step && WORKING.includes(now.steps[other]?.state))) return t('publishing.locked.busy');
     return now.consent ? '' : t('publishing.locked.consent');
   }
 
