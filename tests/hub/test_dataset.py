@@ -409,3 +409,9 @@ def test_publishing_a_dataset_loads_no_torch(hub: HubServer, hub_command: Comman
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & {"torch", "transformers", "gradio", "peft", "datasets", "trackio"} == set()
     assert f"{hub.url}/datasets/alice/voice" in done.stderr  # where it is, for a person to open
+
+
+def test_offline_nothing_is_tried(hub: HubServer, hub_command: Command, dataset: Callable[..., Path]) -> None:
+    offline = Command(hub_command.folder, {**hub_command.environment, "HF_HUB_OFFLINE": "1"})
+    assert "offline mode" in offline.refused("push", "dataset", dataset(["one", "two", "three"]), "voice", "--yes", code=1)
+    assert hub.calls == []

@@ -111,6 +111,21 @@ def test_an_adapter_goes_up_private_and_alone_in_one_commit(practice: Practice, 
     assert "model_unfinished" not in json.loads((practice.run / "published.json").read_text())
 
 
+def test_over_lfs_the_same_bytes_arrive(practice: Practice) -> None:
+    """The other transfer path: the journey of a model with Xet switched off, to the Hub and back."""
+    run = practice.copy("over-lfs")
+    voxtune = Command(practice.voxtune.folder, {**practice.voxtune.environment, "HF_HUB_DISABLE_XET": "1"})
+    begun = len(practice.hub.calls)
+    done = voxtune("push", "model", run, "over-lfs", "--voice", "synthetic", "--yes", "--json")
+    assert done.code == 0, done.err
+    ways = {"xet" if "/xorbs/" in call.path else "lfs" for call in practice.hub.calls[begun:] if "/xorbs/" in call.path or "/lfs/" in call.path}
+    assert ways == {"lfs"}
+    fetch = "import os, sys; os.environ['HF_HUB_DISABLE_XET'] = '1'; from huggingface_hub import snapshot_download as get; print(get(sys.argv[1]))"
+    fetched = Path(practice.python(fetch, "alice/over-lfs", folder=practice.voxtune.folder).strip())
+    assert (fetched / "adapter_model.safetensors").read_bytes() == (run / "model" / "adapter_model.safetensors").read_bytes()
+    assert voxtune("card", run, "--push", "--yes", "--json").json["sent"] == []
+
+
 def test_what_was_sent_once_is_not_sent_again(practice: Practice, published: dict[str, Any]) -> None:
     for run, repo, more in (("run", "adapter", ()), ("to-be-merged", "merged", ("--what", "merged"))):
         again = _push(practice, run, repo, *more)
