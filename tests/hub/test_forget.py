@@ -40,7 +40,7 @@ def workspace(hub_command: Command) -> Workspace:
     files.write_bytes(place.private / "listening" / "tried.wav", b"a voice")
     files.write_bytes(place.private / "publishing" / "publishing-dataset.log", b"what the page's command said")
     files.write_text(place.private / "key", "the studio's")
-    files.write_bytes(folder.path / f"{files.PARTIAL}publishing-x" / "dataset" / "train" / "left.wav", b"a voice, of a killed process")
+    files.write_bytes(folder.path / ".stage-dataset-x" / "dataset" / "train" / "left.wav", b"a voice, of a killed process")
     files.write_text(folder.path / "notes.txt", "a person's own")
     files.write_bytes(hub_command.folder / "elsewhere.wav", b"a person's own")
     (folder.clips / "linked.wav").symlink_to(hub_command.folder / "elsewhere.wav")

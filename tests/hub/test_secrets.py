@@ -6,45 +6,18 @@ import io
 import os
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from tests.hub.trained import Practice
 from tests.support.command import Done
+from tests.support.command_lines import marked_command_lines
 from tests.support.hub import Fault
 from tests.support.hub.state import Token
 
 WRITE, READ = "hf_SENTINELofTheWriteTokenXYZ", "hf_SENTINELofTheReadTokenXYZ"
 MARK = b"SENTINEL"
-
-
-@contextmanager
-def _watched_command_lines() -> Iterator[set[str]]:
-    """Every command line on this machine that holds a mark, looked at fifty times a second."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.02):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = file.read_bytes()
-                except OSError:
-                    continue  # it has ended
-                if MARK in line:
-                    seen.add(line.decode(errors="replace"))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def _places(folder: Path, *, but: Path) -> list[str]:
@@ -74,7 +47,7 @@ def test_a_token_is_nowhere_but_where_it_belongs(practice: Practice, tmp_path: P
         said.append(done)
 
     hub.calls.clear()
-    with _watched_command_lines() as lines:
+    with marked_command_lines(MARK) as lines:
         call("push", "dataset", data, "secret-voice", "--voice", "synthetic", "--yes", "--json")
         hub.faults[:] = [Fault("POST", "/commit/", 403, times=1)]
         call("push", "model", run, "secret-model", "--yes", code=1)

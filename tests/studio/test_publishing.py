@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.support.command import Command
+from tests.support.command_lines import marked_command_lines
 from tests.support.hub import Fault, HubServer
 from tests.support.hub.state import Token
 from tests.support.studio import Studio, browser, page, serving
@@ -246,7 +246,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_model_card_and_demo_of_a_run_and_no_word_of_the_tokens(hub: HubServer, chromium: Any, trained: Path) -> None:
     run = trained / "outputs" / RUN
-    with _signed_in(hub, trained) as studio, _command_lines() as lines, page(chromium, studio, step="evaluation") as shown:
+    with _signed_in(hub, trained) as studio, marked_command_lines(b"SENTINEL") as lines, page(chromium, studio, step="evaluation") as shown:
         shown.click(".vx-evaluation-publish")
         shown.wait_for_selector(".vx-publishing-who[data-state=in]")
         _confirm(shown)
@@ -335,31 +335,6 @@ def _fits_everyone(shown: Any) -> None:
         .filter(each => each.checkVisibility()).map(each => [each.getBoundingClientRect(), each])
         .filter(([box]) => box.width && (box.height < 43.5 || box.width < 43.5)).map(([box, each]) => each.outerHTML.slice(0, 120) + box.height)"""
     assert shown.evaluate(small) == []
-
-
-@contextmanager
-def _command_lines() -> Iterator[set[str]]:
-    """Every command line on this machine that holds a marked token, looked at again and again."""
-    seen: set[str] = set()
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.05):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = file.read_bytes()
-                except OSError:
-                    continue  # it has ended
-                if b"SENTINEL" in line:
-                    seen.add(line.decode(errors="replace"))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_on_a_space_each_visitor_publishes_with_a_sign_in_of_their_own(hub: HubServer, chromium: Any, tmp_path: Path) -> None:

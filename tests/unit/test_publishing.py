@@ -9,9 +9,11 @@ import pytest
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from voxtune import files
 from voxtune.errors import CallError, DatasetError
 from voxtune.publishing import calls, consent, records
 from voxtune.publishing.account import Account, check_name, repo_name, require_write
+from voxtune.publishing.belongings import beside
 
 ALICE = Account(name="alice", fullname="Alice", role="write", source="HF_TOKEN", organizations=("acme",), endpoint="https://huggingface.co")
 
@@ -86,6 +88,19 @@ def test_consent_is_kept_with_the_recordings_and_found_from_the_run(tmp_path: Pa
     assert consent.require(run) == consent.require(data)
     with pytest.raises(CallError):
         consent.give(data, "the neighbour's", by="alice")
+
+
+def test_what_is_being_published_is_not_swept_by_others_and_a_killed_ones_by_the_next(tmp_path: Path) -> None:
+    """A studio that starts sweeps the dataset's folder, while a command that the one before it had started is still sending."""
+    with beside(tmp_path, "dataset") as place, beside(tmp_path, "space") as other:
+        files.sweep(tmp_path)
+        assert place.is_dir()
+        assert other.is_dir()
+    left = tmp_path / place.name
+    (left / "wavs").mkdir(parents=True)
+    with beside(tmp_path, "dataset"):
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_records_keep_each_step_and_refuse_what_they_cannot_read(tmp_path: Path) -> None:

@@ -45,12 +45,13 @@ def card(run_name: str, push: bool, workspace: Path, yes: bool, as_json: bool) -
 
 
 def _sent(run: RunFolder, repo: str | None, *, yes: bool) -> dict[str, Any]:
-    from voxtune.cli.publishing_options import account_for, assure_answers, confirmed, progress
+    from voxtune.cli.publishing_options import assure_answers, confirmed, progress
     from voxtune.publishing import model_repo
+    from voxtune.publishing.account import publisher
 
     assure_answers(yes=yes)
     if repo is not None:
-        account, name = account_for(repo)
+        account, name = publisher(repo)
         console().print(f"You are {escape(account.name)}; the card goes to {escape(f'{account.endpoint}/{name}')}.", soft_wrap=True)
         confirmed("Send it?", yes=yes)
     with progress("publishing") as say:

@@ -10,8 +10,9 @@ import click
 from rich.markup import escape
 
 from voxtune.cli.output import console, emit, json_option
-from voxtune.cli.publishing_options import account_for, assure_answers, confirmed, progress, public_option, replace_option, yes_option
+from voxtune.cli.publishing_options import assure_answers, confirmed, progress, public_option, replace_option, yes_option
 from voxtune.cli.runs import workspace_option
+from voxtune.publishing.account import publisher
 from voxtune.publishing.space_wait import WAIT_S
 from voxtune.workspace import RunFolder
 
@@ -38,7 +39,7 @@ def deploy(run_name: str, repo: str, hardware: str | None, public: bool, wait_s:
     began = time.monotonic()
     assure_answers(yes=yes)
     run = opening.find(run_name, workspace)
-    account, name = account_for(repo)
+    account, name = publisher(repo)
     _announce(run, account.name, f"{account.endpoint}/spaces/{name}", public=public, hardware=hardware)
     confirmed("Deploy it?", yes=yes)
     try:

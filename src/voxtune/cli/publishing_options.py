@@ -5,34 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from voxtune.cli import output
 from voxtune.errors import CallError
 from voxtune.publishing import consent
-from voxtune.publishing.account import Account, check_name, repo_name, require_write, signed_in
+from voxtune.publishing.account import Account
 from voxtune.publishing.calls import Progress
-
-Command = Callable[..., Any]
 
 yes_option = click.option("--yes", is_flag=True, help="Answer every question with yes; among them that the voice is yours, or its owner agreed.")
 public_option = click.option("--public", is_flag=True, help="For everybody to see. Without it, for you alone.")
 license_option = click.option("--license", "license_id", metavar="ID", help="Its licence, by the Hub's name: cc0-1.0, cc-by-4.0, cc-by-nc-4.0, apache-2.0 ...")
 voice_option = click.option("--voice", type=click.Choice(list(consent.VOICES)), help="Whose voice it is: your own, of somebody who agreed, or synthetic.")
 replace_option = click.option("--replace", is_flag=True, help="Publish into a repository that holds something else.")
-
-
-def account_for(repo: str) -> tuple[Account, str]:
-    """Who publishes, and OWNER/NAME of where; refused before anything is sent. Raises CallError or HubError."""
-    check_name(repo)
-    account = signed_in(cached=True)
-    name = repo_name(repo, account)
-    require_write(account, name)
-    return account, name
 
 
 def assure_answers(*, yes: bool) -> None:

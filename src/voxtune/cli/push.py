@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from voxtune.cli.output import console, emit, json_option
 from voxtune.cli.publishing_options import (
-    account_for,
     assure_answers,
     confirmed,
     consented,
@@ -23,6 +22,7 @@ from voxtune.cli.publishing_options import (
     yes_option,
 )
 from voxtune.cli.runs import workspace_option
+from voxtune.publishing.account import publisher
 
 if TYPE_CHECKING:
     from voxtune.publishing.account import Account
@@ -54,7 +54,7 @@ def dataset(data: str, repo: str, public: bool, license_id: str | None, voice: s
     assure_answers(yes=yes)
     folder = store.locate(data).parent
     licence = dataset_repo.licence_of(folder, license_id, private=not public)
-    account, name = account_for(repo)
+    account, name = publisher(repo)
     _announce(account, "recordings", folder, f"datasets/{name}", public=public, licence=licence)
     consented(folder, voice, yes=yes, account=account)
     confirmed("Publish them?", yes=yes)
@@ -93,7 +93,7 @@ def model(
     began = time.monotonic()
     assure_answers(yes=yes)
     run = opening.find(run_name, workspace)
-    account, name = account_for(repo)
+    account, name = publisher(repo)
     _announce(account, "the model", run.path, name, public=public, licence=license_id)
     consented(run.path, voice, yes=yes, account=account)
     confirmed("Publish it?", yes=yes)
@@ -119,7 +119,7 @@ def tracking(run_name: str, space: str, workspace: Path, yes: bool, as_json: boo
     began = time.monotonic()
     assure_answers(yes=yes)
     run = opening.find(run_name, workspace)
-    account, name = account_for(space)
+    account, name = publisher(space)
     _announce(account, "the figures", run.path, f"spaces/{name}", public=False, licence=None)
     confirmed("Publish them?", yes=yes)
     with progress("publishing") as say:

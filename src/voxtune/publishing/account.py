@@ -83,6 +83,15 @@ def repo_name(given: str, account: Account) -> str:
     return name
 
 
+def publisher(repo: str) -> tuple[Account, str]:
+    """Who publishes, and OWNER/NAME of where; refused before anything is sent. Raises CallError or HubError."""
+    check_name(repo)
+    account = signed_in(cached=True)
+    name = repo_name(repo, account)
+    require_write(account, name)
+    return account, name
+
+
 def require_write(account: Account, repo: str) -> None:
     """Raise HubError, before anything is sent, where this account cannot publish under that name."""
     owner = repo.split("/")[0]

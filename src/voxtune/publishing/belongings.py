@@ -27,18 +27,23 @@ DEPLOYING_LOCK, TRACKING_LOCK = ".deploying.lock", ".tracking.lock"
 _RECORDS_LOCK = ".published.lock"
 OF_RUN = (PUBLISHING_LOCK, DEPLOYING_LOCK, TRACKING_LOCK)
 """All of a run's."""
+_STAGE = ".stage-"
 _CHILDREN = r"\.?(?:evaluation|forgetting|publishing-\w+)(?:\.asked)?\.(?:log|json|lock)"
 """What commands that the studio starts leave behind."""
-_UNFINISHED = rf"(?:.*/)?(?:{re.escape(files.PARTIAL)}|{re.escape(files.FORMER)}).*"
+_UNFINISHED = rf"(?:.*/)?(?:{re.escape(files.PARTIAL)}|{re.escape(files.FORMER)}|{re.escape(_STAGE)}).*"
 _CLIP = re.compile(rf"{CLIPS_FOLDER}/(?:clip-\d+-[0-9a-f]{{10}}|[0-9a-f]{{12}}-{KEY.pattern})\.wav|{_UNFINISHED}", re.DOTALL)
-_OF_RUN = re.compile(rf"model/.*|\.publishing-stage/.*|checkpoints/(?:damaged-)?step-\d+(?:-\d+)?/.*|{_CHILDREN}|{_UNFINISHED}", re.DOTALL)
+_OF_RUN = re.compile(rf"model/.*|checkpoints/(?:damaged-)?step-\d+(?:-\d+)?/.*|{_CHILDREN}|{_UNFINISHED}", re.DOTALL)
 _OF_WORKSPACE = re.compile(rf"(?:gradio|downloads|listening)/.*|publishing/{_CHILDREN}|listening\.log|downloads\.lock", re.DOTALL)
 
 
 @contextlib.contextmanager
-def beside(folder: Path) -> Iterator[Path]:
-    """A temporary folder within a dataset's or a run's, where forgetting finds what a killed process leaves there; so does the next to publish."""
-    mark = f"{files.PARTIAL}publishing-"
+def beside(folder: Path, step: str) -> Iterator[Path]:
+    """A temporary folder within a dataset's or a run's, for the one process that works on a step of it.
+
+    What a killed one leaves there, forgetting finds, and so does the next. Not `files.PARTIAL`, which others sweep: the studio when it
+    starts, a run when it is resumed.
+    """
+    mark = f"{_STAGE}{step}-"
     for left in folder.glob(f"{mark}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=mark, dir=folder) as place:

@@ -175,4 +175,9 @@ def _said(error: Any) -> str:
 
 def _plain(text: str) -> str:
     """One line, without anything that looks like a token."""
-    return re.sub(r"hf_\w{4,}", "hf_…", " ".join(text.split()))[:500]
+    return without_tokens(" ".join(text.split()))[:500]
+
+
+def without_tokens(text: str) -> str:
+    """A text of others, without anything that looks like a token."""
+    return re.sub(r"hf_\w{4,}", "hf_…", text)

@@ -23,7 +23,7 @@ from voxtune.dataset.clips import SPLITS, Clip, Split
 from voxtune.dataset.store import Dataset, read_about
 from voxtune.errors import CallError, DatasetError, HubError, InUseError
 from voxtune.publishing import consent, dataset_card, dataset_record, hub, records
-from voxtune.publishing.account import check_name, repo_name, require_write, signed_in
+from voxtune.publishing.account import check_name, publisher
 from voxtune.publishing.belongings import PUBLISHING_LOCK, beside
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import check_licence
@@ -58,10 +58,8 @@ def push(
     check_name(repo)
     folder = store.locate(data).parent
     licence, agreed = licence_of(folder, license, private=private), consent.require(folder)
-    account = signed_in(cached=True)
-    name = repo_name(repo, account)
-    require_write(account, name)
-    with files.locked(folder / PUBLISHING_LOCK), beside(folder) as place:
+    _, name = publisher(repo)
+    with files.locked(folder / PUBLISHING_LOCK), beside(folder, STEP) as place:
         dataset = store.load(data, strict=False)
         _refuse_thrown_away(dataset)
         _refuse_problems(dataset, say)

@@ -81,11 +81,11 @@ class Published:
         return {**asdict(self), "sent": list(self.sent)}
 
 
-def look(kind: Kind, repo: str) -> Remote | None:
-    """A repository as it is at the Hub; None where there is none that this account may see. Raises HubError."""
+def look(kind: Kind, repo: str, revision: str | None = None) -> Remote | None:
+    """A repository as it is at the Hub, or was at a commit; None where there is none that this account may see. Raises HubError."""
     hub = api()
     try:
-        info = call(f"tell of {repo}", lambda: hub.repo_info(repo, repo_type=kind))
+        info = call(f"tell of {repo}", lambda: hub.repo_info(repo, repo_type=kind, revision=revision))
         # The client itself tries a listing again.
         rows = call(f"list the files of {repo}", lambda: list(hub.list_repo_tree(repo, repo_type=kind, revision=info.sha, recursive=True)), tries=1)
     except HubError as error:
@@ -109,15 +109,14 @@ def publish(
     ours: Callable[[str], bool],
     replace: bool = False,
     sdk: str | None = None,
-    hardware: str | None = None,
     gated: bool = False,
     progress: Progress | None = None,
 ) -> Published:
     """Make the repository hold the files of `folder`, in one commit, and see that it does.
 
     Files that are there are not sent again; remote files for which `ours` is true and that are not in `folder` are removed. A new
-    repository is private; public it becomes at the end, and with `gated` asks its visitors to agree to the card's terms. `sdk` and
-    `hardware` are a Space's. Raises InUseError for a repository that holds something else, unless `replace`; HubError that says how
+    repository is private; public it becomes at the end, and with `gated` asks its visitors to agree to the card's terms. `sdk` is
+    a Space's. Raises InUseError for a repository that holds something else, unless `replace`; HubError that says how
     far it came.
     """
     say = progress or silent
@@ -125,7 +124,7 @@ def publish(
     with _said_how_far(repo) as far:
         remote = look(kind, repo)
         if remote is None:
-            remote = _make(kind, repo, sdk=sdk, hardware=hardware)
+            remote = _make(kind, repo, sdk=sdk)
             far.append(f"{repo} was made, private, and is still empty.")
         else:
             _refuse_others(remote, private=private, replace=replace)
@@ -176,10 +175,10 @@ def _said_how_far(repo: str) -> Iterator[list[str]]:
         raise HubError(f"{error.message.rstrip('.')}. {far[-1]}", hint=error.hint, code=error.code, status=error.status) from None
 
 
-def _make(kind: Kind, repo: str, *, sdk: str | None, hardware: str | None) -> Remote:
+def _make(kind: Kind, repo: str, *, sdk: str | None) -> Remote:
     hub = api()
     try:
-        call(f"make {repo}", lambda: hub.create_repo(repo, repo_type=kind, private=True, space_sdk=sdk, space_hardware=hardware))
+        call(f"make {repo}", lambda: hub.create_repo(repo, repo_type=kind, private=True, space_sdk=sdk))
     except HubError as error:
         if error.status != 409:
             raise

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +13,8 @@ from typing import Any, Literal
 from voxtune import __version__, files
 from voxtune.errors import CallError, HubError, InUseError, ModelError
 from voxtune.publishing import consent, hub, model_card, records, run_record
-from voxtune.publishing.account import check_name, repo_name, require_write, signed_in
-from voxtune.publishing.belongings import PUBLISHING_LOCK
+from voxtune.publishing.account import check_name, publisher
+from voxtune.publishing.belongings import PUBLISHING_LOCK, beside
 from voxtune.publishing.calls import Progress, silent
 from voxtune.publishing.card_text import check_licence
 from voxtune.publishing.hub import Published
@@ -33,7 +31,6 @@ _FILES = (
     *("config.json", "generation_config.json", "adapter_config.json", "processor_config.json", "preprocessor_config.json", "tekken.json", "params.json"),
     *("adapter_model.safetensors", "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "consolidated.safetensors"),
 )
-_STAGE = ".publishing-stage"
 _HANDOVER_S = 40.0
 """A process that has ended its run may hold it a little longer, while Trackio writes."""
 
@@ -61,11 +58,10 @@ def push(
     consent.require(run.path)
     known = run_record.read(run)
     chosen = decided(known, what)
-    account = signed_in(cached=True)
-    name = repo_name(repo, account)
-    require_write(account, name)
+    _, name = publisher(repo)
     record = with_changes(known, what=chosen, repo=name, private=private, license=license or known.license)
-    with _staged(run) as folder:
+    with files.locked(run.path / PUBLISHING_LOCK), beside(run.path, STEP) as place:
+        folder = place / "model"
         with files.locked(run.lock, wait_s=_HANDOVER_S):
             _refuse_unfinished(run, locked=True)
             of_run = _weights(run.model)
@@ -99,7 +95,8 @@ def push_card(run: RunFolder, *, progress: Progress | None = None) -> Published:
     if {path: file.sha256 for path, file in remote.files.items() if path.endswith(".safetensors")} != said.get("sha256"):
         hint = f"Publish both: voxtune push model {run.shell} {known.repo}"
         raise CallError(f"{remote.url} holds another model now than this run's; its card would tell of the wrong one.", hint=hint)
-    with _staged(run) as folder:
+    with files.locked(run.path / PUBLISHING_LOCK), beside(run.path, STEP) as place:
+        folder = place / "model"
         files.write_text(folder / CARD, model_card.build(record))
         message = "Update the model card, by voxtune"
         return hub.publish(STEP, known.repo, folder, private=remote.private, message=message, ours=lambda _: False, replace=True, progress=progress)
@@ -130,19 +127,6 @@ def _refuse_unfinished(run: RunFolder, *, locked: bool = False) -> None:
         raise CallError(
             f"{run.path} has not finished: it has {now.state}, and its model is not what it will be.", hint=f"Go on with it: voxtune runs resume {run.shell}"
         )
-
-
-@contextlib.contextmanager
-def _staged(run: RunFolder) -> Iterator[Path]:
-    """A place for a new folder of what is to be sent, on the run's own disk; gone afterwards. One at a time: what a killed process left is removed."""
-    with files.locked(run.path / PUBLISHING_LOCK):
-        stage = run.path / _STAGE
-        shutil.rmtree(stage, ignore_errors=True)
-        try:
-            stage.mkdir(mode=0o700)
-            yield stage / "model"
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
 
 
 def _fill(run: RunFolder, record: RunRecord, folder: Path, say: Progress) -> None:

@@ -99,15 +99,11 @@ def _published(run: RunFolder) -> tuple[RunRecord, Weights, Weights | None]:
 
 
 def _weights(repo: str, revision: str, *, hint: str) -> Weights:
-    client = api()
-    try:
-        rows = call(f"list the files of {repo}", lambda: list(client.list_repo_tree(repo, repo_type="model", revision=revision, recursive=True)))
-    except HubError as error:
-        if error.code == "not_found":
-            raise HubError(f"there is no {repo} at {revision[:12]} at the Hub any more.", hint=hint, code="not_found") from None
-        raise
-    large = [row for row in rows if getattr(row, "lfs", None)]
-    return space_files.weights(repo, revision, {row.path: row.size for row in large}, {row.path: row.lfs.sha256 for row in large})
+    there = hub.look("model", repo, revision)
+    if there is None:
+        raise HubError(f"there is no {repo} at {revision[:12]} at the Hub any more.", hint=hint, code="not_found")
+    large = {path: file for path, file in there.files.items() if file.sha256}
+    return space_files.weights(repo, revision, {path: file.size for path, file in large.items()}, {path: file.sha256 or "" for path, file in large.items()})
 
 
 def _private(*models: Weights | None) -> tuple[str, ...]:

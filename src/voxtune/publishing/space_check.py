@@ -93,7 +93,7 @@ def verify(space: str, found: list[Probe] | str, *, is_private: bool, run: RunFo
     if isinstance(found, str):
         return Verification(state="not_verifiable", reason=found)
     heard: list[tuple[Probe, str]] = []
-    with beside(run.path) as folder, _Asking(space, is_private=is_private) as asked:
+    with beside(run.path, "space") as folder, _Asking(space, is_private=is_private) as asked:
         for number, probe in enumerate(found):
             say("checking that it serves the tuned model", number, len(found))
             file = folder / f"{number}.wav"

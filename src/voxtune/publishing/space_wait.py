@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from voxtune.errors import HubError
 from voxtune.publishing import hub_spaces
-from voxtune.publishing.calls import Progress
+from voxtune.publishing.calls import Progress, without_tokens
 from voxtune.publishing.hub import Published
 from voxtune.publishing.hub_spaces import Runtime
 
@@ -68,8 +67,8 @@ def until_it_runs(put: Published, *, restarted: bool, wait_s: float, say: Progre
 
 def _failed(put: Published, now: Runtime) -> HubError:
     """What a Space's log says at its end, without anything that looks like a token."""
-    said = hub_spaces.logs(put.repo, build=now.stage != "RUNTIME_ERROR", lines=_LOG_LINES).strip() or now.message
-    said = re.sub(r"hf_\w{4,}", "hf_…", said).strip()
+    said = hub_spaces.logs(put.repo, build=now.stage != "RUNTIME_ERROR", lines=_LOG_LINES).strip() or now.message.strip()
+    said = without_tokens(said)
     message = f"the Space {put.url} does not run: {_FAILED[now.stage]}."
     hint = f"All of its log: {put.url}?logs={'container' if now.stage == 'RUNTIME_ERROR' else 'build'}"
     return HubError(f"{message} The end of its log:\n{said}" if said else message, hint=hint, code="incomplete")
