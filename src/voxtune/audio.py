@@ -43,6 +43,11 @@ def read(path: Path, *, start_s: float | None = None, end_s: float | None = None
 
     Channels are averaged; resampling is soxr's HQ. Raises AudioError with code missing, unreadable, not_audio, empty or nan_or_inf.
     """
+    return decode(contents(path), name=path, start_s=start_s, end_s=end_s)
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of an audio file. Raises AudioError with code missing, unreadable, not_audio or empty."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -53,7 +58,7 @@ def read(path: Path, *, start_s: float | None = None, end_s: float | None = None
         raise AudioError("unreadable", path, f"cannot be read: {error.strerror}.", hint="Check its permissions.") from None
     if not data:
         raise AudioError("empty", path, "the file is empty (0 bytes).", hint="Record or copy it again.")
-    return decode(data, name=path, start_s=start_s, end_s=end_s)
+    return data
 
 
 def decode(data: bytes, *, name: Path | str, start_s: float | None = None, end_s: float | None = None) -> Wave:

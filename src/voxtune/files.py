@@ -67,6 +67,19 @@ def put(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
+def keep(path: Path, data: bytes) -> None:
+    """Write `path` so that it is whole or absent, but after a power cut perhaps damaged: for what can be made again and is checked when read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
 def append_line(path: Path, value: dict[str, Any], *, durable: bool = False) -> None:
     """Append `value` as one line of JSON, whole or not at all; lines of several writers never mix.
 

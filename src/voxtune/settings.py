@@ -22,6 +22,8 @@ PARTS = ("language_model", "projector", "audio_tower")
 
 LoraScope = Literal["all", "language_model", "language_model+projector", "audio_tower"]
 
+Augment = Literal["off", "light", "strong"]
+
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -62,6 +64,17 @@ class TrainSettings(BaseModel):
     )
     load_in_4bit: bool = Field(default=False, description="QLoRA: frozen weights in 4 bits (NF4). Needs an NVIDIA GPU and bitsandbytes.")
     gradient_checkpointing: bool = Field(default=False, description="Recompute activations in the backward pass: less memory, about a third slower.")
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        default="adamw", description="adamw_8bit keeps its state in 8 bits: a quarter of the memory. Needs an NVIDIA GPU and bitsandbytes."
+    )
+    fit_memory: bool = Field(
+        default=True, description="Where memory is estimated to be short, take what fits: smaller batches for the same steps, then checkpointing, 8 and 4 bits."
+    )
+    tower_cache: bool = Field(
+        default=True, description="Run what is frozen of the audio tower once per clip and keep what it gives, in memory and on this machine's disk."
+    )
+    cache_gb: Annotated[float, Field(gt=0)] = Field(default=20.0, description="Disk that this may take for all runs together, in GB; the oldest goes first.")
+    augment: Augment = Field(default="off", description="Also train on altered copies of the clips: other speed, loudness and noise, and parts masked.")
 
     eval_steps: Annotated[int, Field(ge=0)] = Field(default=0, description="Optimizer steps between validations (loss and WER); 0 is once an epoch.")
     save_steps: Annotated[int, Field(ge=0)] = Field(default=0, description="Optimizer steps between checkpoints; 0 is at every validation.")

@@ -38,7 +38,7 @@ def test_prompt_and_features_are_those_of_the_stock_request(processor: VoxtralPr
     ours = Encoder(processor).example(wave, language=language, text=TEXT)
     assert ours.prompt_ids == stock["input_ids"][0].tolist()
     assert ours.features.shape == stock["input_features"].shape
-    assert torch.allclose(ours.features, stock["input_features"], atol=1e-5)
+    assert torch.allclose(ours.features, stock["input_features"], atol=1e-4)
 
 
 @pytest.mark.parametrize("duration_s", DURATIONS_S)
@@ -108,8 +108,8 @@ def test_the_loss_is_the_one_stock_transformers_gives(processor: VoxtralProcesso
 
 def test_audio_beyond_full_scale_reaches_the_mel_unclipped(processor: VoxtralProcessor) -> None:
     wave = _sixteen_bit(2)
-    loud = Encoder(processor).features(wave * 3)
+    loud = Encoder(processor).mel(wave * 3).frames
     # Log-mel is relative to the clip's own maximum, so a louder clip has the same shape above its floor, moved up.
-    plain = Encoder(processor).features(wave)
+    plain = Encoder(processor).mel(wave).frames
     above = plain > plain.min() + 0.05
     assert torch.allclose(loud[above] - plain[above], torch.tensor(2 * np.log10(3.0) / 4, dtype=torch.float32), atol=1e-3)

@@ -8,7 +8,7 @@ all its tokens. The layout is mistral-common's InstructTokenizerV7.encode_transc
 VoxtralProcessor.apply_transcription_request. The audio goes to the mel as float32: that method writes 16-bit WAVs in between, which
 quantises and clips.
 
-Shape letters: b clips, n chunks of 30 s, l tokens, f = 128 mel bins, t = 3,000 mel frames of 10 ms.
+Shape letters: b clips, n chunks of 30 s, l tokens, k positions whose prediction carries loss.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import VoxtralProcessor
 
-from voxtune.audio import CHUNK_S, SAMPLE_RATE_HZ, Wave
+from voxtune.audio import SAMPLE_RATE_HZ, Wave
+from voxtune.model.mel import Mel, MelExtractor
 
-CHUNK_SAMPLES = round(CHUNK_S * SAMPLE_RATE_HZ)
-CHUNK_MEL_FRAMES = 3_000
 CHUNK_AUDIO_TOKENS = 375
 """Tokens of 80 ms: four encoder frames of 20 ms each."""
 IGNORED = -100
 """The label that carries no loss, as in torch and transformers."""
+
+
+Sound = Mel | Tensor
+"""Of a clip: its log-mel, or what the frozen part of the tower made of that, [n, ...] a chunk (voxtune.model.tower)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,20 @@ class Example:
     input_ids: list[int]
     labels: list[int]
     """As long as `input_ids`; IGNORED where there is no loss. All IGNORED if there is no transcript."""
-    features: Tensor
-    """float32 [n, 128, 3000], log-mel."""
+    sound: Sound
     duration_s: float
     number: int = -1
     """Its place among the clips that were prepared together."""
+
+    @property
+    def features(self) -> Tensor:
+        """What the model is given as `input_features`: log-mel float32 [n, 128, 3000], or the frozen part's output [n, ...]."""
+        return self.sound.chunks() if isinstance(self.sound, Mel) else self.sound
+
+    @property
+    def num_chunks(self) -> int:
+        """Chunks of 30 s."""
+        return self.sound.num_chunks if isinstance(self.sound, Mel) else len(self.sound)
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -69,6 +80,7 @@ class Encoder:
         self._tokenizer = processor.tokenizer
         special = {name: self._control(name) for name in ("<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[BEGIN_AUDIO]", "[AUDIO]", "[TRANSCRIBE]")}
         self.audio_id, self.pad_id, self.end_id = special["[AUDIO]"], special["<pad>"], special["</s>"]
+        self._mel = MelExtractor(processor.feature_extractor)
         self._open = [special["<s>"], special["[INST]"], special["[BEGIN_AUDIO]"]]
         self._close, self._transcribe = special["[/INST]"], special["[TRANSCRIBE]"]
 
@@ -89,24 +101,27 @@ class Encoder:
         spoken = [] if language is None else self.text_ids(f"lang:{language}")
         return [*self._open, *[self.audio_id] * (CHUNK_AUDIO_TOKENS * num_chunks), self._close, *spoken, self._transcribe]
 
-    def features(self, wave: Wave) -> Tensor:
-        """Log-mel of [T] mono at 16 kHz, padded with silence to whole chunks: float32 [n, 128, 3000]."""
-        extractor = self.processor.feature_extractor
-        padding = {"padding": True, "truncation": False, "pad_to_multiple_of": CHUNK_SAMPLES}
-        out = extractor(np.asarray(wave, dtype=np.float32), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt", **padding)
-        mel_ft: Tensor = out["input_features"][0]
-        return mel_ft.reshape(mel_ft.shape[0], -1, CHUNK_MEL_FRAMES).transpose(0, 1).contiguous()
+    def mel(self, wave: Wave) -> Mel:
+        """Log-mel of [T] mono at 16 kHz."""
+        return self._mel(wave)
+
+    def answer(self, text: str) -> list[int]:
+        """What the model is to say of a clip: its text and the end."""
+        return [*self.text_ids(text), self.end_id]
 
     def example(self, wave: Wave, *, language: str | None, text: str | None) -> Example:
         """A training example, or with no `text` a prompt to transcribe."""
-        features = self.features(wave)
-        prompt = self.prompt(len(features), language)
-        answer = [] if text is None else [*self.text_ids(text), self.end_id]
+        answer = [] if text is None else self.answer(text)
+        return self.around(self.mel(wave), language=language, answer=answer, duration_s=len(wave) / SAMPLE_RATE_HZ)
+
+    def around(self, sound: Sound, *, language: str | None, answer: Sequence[int], duration_s: float, number: int = -1) -> Example:
+        """The example of a sound that is there already, with the tokens of its answer."""
+        prompt = self.prompt(sound.num_chunks if isinstance(sound, Mel) else len(sound), language)
         labels = [*[IGNORED] * len(prompt), *answer]
-        return Example(input_ids=[*prompt, *answer], labels=labels, features=features, duration_s=len(wave) / SAMPLE_RATE_HZ)
+        return Example(input_ids=[*prompt, *answer], labels=labels, sound=sound, duration_s=duration_s, number=number)
 
     def collate(self, examples: Sequence[Example], *, pad_left: bool = False) -> dict[str, Tensor]:
-        """One batch: input_ids, attention_mask and labels [b, l], input_features [sum of n, 128, 3000].
+        """One batch: input_ids, attention_mask and labels [b, l], input_features [sum of n, ...].
 
         Padded on the right to train and on the left to generate.
         """
@@ -122,6 +137,16 @@ class Encoder:
             "labels": pad([example.labels for example in examples], IGNORED),
             "input_features": torch.cat([example.features for example in examples]),
         }
+
+    def training_batch(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """A batch for `summed_loss`, padded on the right; `logits_to_keep` [k] is where some clip's next token is a label.
+
+        Clips of as many chunks each have their labels in nearly the same place.
+        """
+        batch = self.collate(examples)
+        del batch["attention_mask"]  # no clip sees the padding behind it
+        first = min(len(example.prompt_ids) for example in examples)
+        return batch | {"logits_to_keep": torch.arange(first - 1, batch["labels"].shape[1] - 1)}
 
     def preview(self, example: Example) -> dict[str, Any]:
         """What the model sees of a clip and which tokens carry loss, as `voxtune dataset preview --json` prints it."""

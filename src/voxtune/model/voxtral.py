@@ -130,7 +130,7 @@ def prepare_training(
 
     An adapter's config names the base's commit, `revision`.
     """
-    layers = len(_tower(model).layers)
+    layers = num_tower_layers(model)
     if settings.train_tower_layers > layers:
         message = f"train_tower_layers = {settings.train_tower_layers}: the audio tower has {layers} layers."
         raise SettingsError(message, hint="Use a smaller number, or 0 for all.")
@@ -176,13 +176,24 @@ def _unfreeze(model: VoxtralForConditionalGeneration, settings: TrainSettings) -
 
 
 def _trained_layers(model: VoxtralForConditionalGeneration, settings: TrainSettings) -> range:
-    num_layers = len(_tower(model).layers)
+    num_layers = num_tower_layers(model)
     return range(num_layers - settings.train_tower_layers if settings.train_tower_layers else 0, num_layers)
 
 
-def _tower(model: VoxtralForConditionalGeneration) -> Any:
-    inner = getattr(model, "model", model)
-    return inner.audio_tower
+def inner(model: VoxtralForConditionalGeneration | PeftModel) -> Any:
+    """The VoxtralModel inside: audio_tower, multi_modal_projector and language_model."""
+    return (model.get_base_model() if isinstance(model, PeftModel) else model).model
+
+
+def lm_head(model: nn.Module) -> nn.Linear:
+    """The layer that makes logits."""
+    head: nn.Linear = (model.get_base_model() if isinstance(model, PeftModel) else model).lm_head  # type: ignore[assignment]  # as above
+    return head
+
+
+def num_tower_layers(model: VoxtralForConditionalGeneration | PeftModel) -> int:
+    """Layers of the audio tower."""
+    return len(inner(model).audio_tower.layers)
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, int]:

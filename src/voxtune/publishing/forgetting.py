@@ -1,6 +1,7 @@
 """Forgetting: recordings deleted for good, and if asked the runs that heard them and what was published of both.
 
-What is at the Hub goes first, so that the record of where it is stays until it is gone. What was interrupted is called again.
+What was computed of recordings and kept to train faster goes with them, of all datasets. What is at the Hub goes first, so that
+the record of where it is stays until it is gone. What was interrupted is called again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from voxtune import files
 from voxtune import settings as settings_files
 from voxtune.errors import CallError, HubError, InUseError, VoxtuneError
+from voxtune.model import kept_files
 from voxtune.publishing import belongings, hub, records
 from voxtune.publishing.account import Account, require_write, signed_in
 from voxtune.publishing.belongings import PUBLISHING_LOCK, Found
@@ -192,6 +194,7 @@ def forget(planned: Plan, *, progress: Progress | None = None) -> dict[str, Any]
             told["bytes"] += Found(ours=tuple(ours), theirs=()).num_bytes
             files.remove(_counted(ours, say), below=folder)
             told["files"] += _count(ours)
+        kept_files.clear()  # nothing in it says of whom it is, and all of it can be made again
     return {**planned.as_json(), **told}
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments
 
 from voxtune import files
 from voxtune.evaluation.validation import Scores
-from voxtune.model.batches import Encoder, Example
+from voxtune.model.batches import IGNORED, Encoder, Example
+from voxtune.model.loss import summed_loss
 from voxtune.model.prepared import PreparedClips
 from voxtune.model.voxtral import Precision
 from voxtune.settings import TrainSettings
-from voxtune.training import checkpoints, resuming
+from voxtune.training import checkpoints, resuming, steps
 from voxtune.training.events import Events
 from voxtune.training.losses import Losses
 from voxtune.training.pace import total_steps
@@ -36,8 +39,6 @@ REPORTED = ("eval_loss", "eval_wer", "eval_cer", "epoch")
 NUM_SAMPLES = 3
 """Validation clips whose recognised text is shown as the run goes."""
 
-_CLIPS = "clip_numbers"
-
 
 def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: float, folder: Path, fresh: bool) -> TrainingArguments:
     """Our settings as transformers' own; a `fresh` run is validated before its first step, which gives the base model's WER."""
@@ -48,9 +49,8 @@ def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: f
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size * settings.gradient_accumulation_steps,  # a whole step, which `training_step` cuts up
         per_device_eval_batch_size=settings.eval_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
         learning_rate=learning_rate,
         warmup_steps=_warmup(settings.warmup_ratio),
         lr_scheduler_type=settings.scheduler,
@@ -116,11 +116,12 @@ class VoxtralTrainer(Trainer):
         # It counts even where it never stops: a resumed run may have it otherwise than before.
         self._patience = EarlyStoppingCallback(early_stopping_patience=settings.early_stopping or sys.maxsize)
         callbacks = [self.watch, self._patience]
-        super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
+        super().__init__(model=model, args=args, data_collator=encoder.training_batch, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
         self.remove_callback(PrinterCallback)  # prints every line of figures to standard output; Watch carries them instead
 
-    def _collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        return {**self._encoder.collate(examples), _CLIPS: torch.tensor([example.number for example in examples])}
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """One optimizer step at a time."""
+        return steps.loader(self._train, self._encoder, self._settings)
 
     def run_from(self, checkpoint: Path | None) -> None:
         """Train, from a checkpoint if one is given; one of a run that had come to its end is taken as it is."""
@@ -136,29 +137,45 @@ class VoxtralTrainer(Trainer):
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The parent's loss, of a batch that also says which clips are in it."""
-        inputs.pop(_CLIPS, None)
-        if not model.training:
-            self._stop.check()
-        return super().compute_loss(model, inputs, *args, **kwargs)
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *_: Any, return_outputs: bool = False, **__: Any) -> Any:
+        """Mean loss of a validation batch, with nothing beside it: WER comes from generation."""
+        self._stop.check()
+        loss = summed_loss(model, inputs) / (inputs["labels"] != IGNORED).sum()
+        return (loss, {}) if return_outputs else loss
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Tensor | Any], num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        """One forward and backward pass. Raises TrainingError when the loss is no number any more."""
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *_: Any) -> Tensor:
+        """All forward and backward passes of one optimizer step. Raises TrainingError when the loss is no number any more."""
+        batches: list[dict[str, Tensor]] = inputs[steps.MICRO_BATCHES]
         if self.state.global_step == 0 and not self._run.first_batch.exists():
-            self._show_first_batch(inputs)
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        self._losses.add(loss.item(), inputs[_CLIPS].tolist(), step=self.state.global_step + 1)
-        return loss
+            self._show_first_batch(batches[0])
+        model.train()
+        num_labels = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
+        losses = []
+        for number, batch in enumerate(batches, start=1):
+            with contextlib.nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    loss = summed_loss(model, self._prepare_inputs(batch)) / num_labels
+                self.accelerator.backward(loss)
+            losses.append(loss.detach())
+        shares = torch.stack(losses)
+        # Looked at once a step: each look waits until the device has come so far.
+        for share, batch in zip(shares.tolist(), batches, strict=True):
+            self._losses.add(share, batch[steps.CLIP_NUMBERS].tolist(), step=self.state.global_step + 1)
+        return shares.sum()
 
-    def _show_first_batch(self, inputs: dict[str, Tensor]) -> None:
+    def floating_point_ops(self, _: dict[str, Any]) -> int:
+        """Not counted: the parent would count a tower that does not run."""
+        return 0
+
+    def _show_first_batch(self, batch: dict[str, Tensor]) -> None:
         """Write what the very tensors of the first batch say, decoded: the surest look at what is being learned."""
         rows = []
-        for number, ids, labels, mask in zip(*(inputs[name].tolist() for name in (_CLIPS, "input_ids", "labels", "attention_mask")), strict=True):
+        for number, ids, labels in zip(*(batch[name].tolist() for name in (steps.CLIP_NUMBERS, "input_ids", "labels")), strict=True):
+            length = max(place for place, label in enumerate(labels, start=1) if label != IGNORED)
             shown = Example(
-                input_ids=[token for token, kept in zip(ids, mask, strict=True) if kept],
-                labels=[label for label, kept in zip(labels, mask, strict=True) if kept],
-                features=torch.empty(0),
+                input_ids=ids[:length],
+                labels=labels[:length],
+                sound=torch.empty(0),
                 duration_s=self._train[number].duration_s,
             )
             row = {"audio_path": self._train.clips[number].audio_path, "duration_s": round(shown.duration_s, 4), **self._encoder.preview(shown)}

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from voxtune import settings as settings_files
 from voxtune.dataset.clips import Clip
 from voxtune.errors import DiskFullError, VoxtuneError
 from voxtune.evaluation.validation import Scores, score
-from voxtune.model import names, voxtral
+from voxtune.model import kept_files, names, voxtral
+from voxtune.model.augmentation import Augmentation
 from voxtune.model.batches import Encoder
 from voxtune.model.loading_errors import at_its_commit
-from voxtune.model.prepared import PreparedClips
+from voxtune.model.prepared import VARIANTS, Hearing, PreparedClips, hearing
 from voxtune.settings import TrainSettings
 from voxtune.training import budget, checkpoints, failures, opening, provenance, resuming
 from voxtune.training.events import Events
@@ -110,7 +112,11 @@ def _train(
     newest = _newest(run, events)
     _assure_room(run, need)
     sides = {side: [clip for clip in clips if clip.split == side] for side in ("train", "validation")}
-    validation = PreparedClips(sides["validation"], encoder)
+    heard = hearing(model, settings, precision)
+    validation = PreparedClips(sides["validation"], encoder, hearing=heard)
+    augmentation = None if settings.augment == "off" else Augmentation(settings.augment, seed=settings.seed)
+    train = PreparedClips(sides["train"], encoder, hearing=heard, augmentation=augmentation)
+    _say_what_is_kept(heard, settings)
 
     def validate(current: nn.Module) -> Scores:
         batch_size = settings.eval_batch_size
@@ -120,7 +126,7 @@ def _train(
         model,
         arguments(settings, precision, learning_rate=learning_rate, folder=run.checkpoints, fresh=newest is None),
         encoder,
-        train=PreparedClips(sides["train"], encoder),
+        train=train,
         validation=validation,
         validate=validate,
         settings=settings,
@@ -131,9 +137,23 @@ def _train(
     )
     stop.at_steps_only()
     trainer.run_from(newest)
+    for side, clips_of_side in {"train": train, "validation": validation}.items():
+        events.say("tower", side=side, **asdict(clips_of_side.tally), full=heard.kept.full if heard and heard.kept else "")
     if stop.asked and status.now.state == "stopping":
         raise Stopped
     return _save_best(trainer, processor, run, status, events)
+
+
+def _say_what_is_kept(heard: Hearing | None, settings: TrainSettings) -> None:
+    if heard is None:
+        told = "the audio tower trains from its first layer on, so it runs in every epoch"
+    else:
+        parts = f"the lower {heard.path.depth.layers} layers of the audio tower" + (", all of them, and the projector" if heard.path.depth.projected else "")
+        how = f"run once per clip, and what they give is kept in {kept_files.folder()}" if heard.kept else "run in every epoch, as --no-tower-cache asks"
+        told = f"{parts} are frozen: {how}"
+        if heard.kept and settings.augment != "off":
+            told += f"; with --augment, of {VARIANTS} variants of each clip"
+    log.info("%s", told)
 
 
 def _compare_precision(run: RunFolder, precision: voxtral.Precision, events: Events) -> None:
