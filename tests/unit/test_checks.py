@@ -40,7 +40,8 @@ def _break(folder: Path) -> dict[str, Path]:
     return broken
 
 
-def test_every_problem_is_reported_at_once_under_its_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [None, 2])
+def test_every_problem_is_reported_at_once_under_its_code(tmp_path: Path, processes: int | None) -> None:
     broken = _break(tmp_path)
     rows = [{"audio_path": path.name, "text": f"the sentence {code}"} for code, path in broken.items()]
     rows.append({"audio_path": "duplicate_audio.wav", "text": "something else"})
@@ -49,7 +50,10 @@ def test_every_problem_is_reported_at_once_under_its_code(tmp_path: Path) -> Non
     file = tmp_path / "data.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not json\n")
     clips, bad = read_lines(file)
-    problems, duration_s = checks.check(clips, bad)
+    moves: list[None] = []
+    problems, duration_s = checks.check(clips, bad, progress=lambda: moves.append(None), processes=processes)
+    assert len(moves) == len(clips)
+    assert (problems, duration_s) == checks.check(clips, bad, processes=1)
     found = {problem.code: problem for problem in problems}
     assert set(found) == set(get_args(checks.Code)) - {"duplicate_text"}
     assert len(problems) == len(found)

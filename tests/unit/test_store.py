@@ -46,6 +46,32 @@ def test_the_content_hash_knows_audio_and_text(dataset: Callable[..., Path], tmp
     assert store.create(changed, tmp_path / "c", language=None)["content_hash"] != first
 
 
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_several_processes_write_the_same_bytes(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    clips = clip_files.read(dataset(TEXTS))
+    moves: list[None] = []
+    about = store.create(clips, tmp_path / "a", language="en", processes=2, progress=lambda: moves.append(None))
+    assert about == store.create(clips, tmp_path / "b", language="en", processes=1)
+    assert len(moves) == len(clips)
+    assert _contents(tmp_path / "a") == _contents(tmp_path / "b")
+
+
+def test_several_processes_name_the_same_bad_clips(dataset: Callable[..., Path], tmp_path: Path) -> None:
+    file = dataset([*TEXTS, "a bell \\u0007 in it"])
+    (file.parent / "wavs" / "4.wav").write_text("no audio")
+    (file.parent / "wavs" / "9.wav").unlink()
+    told = []
+    for processes in (1, 2):
+        with pytest.raises(DatasetError) as caught:
+            store.create(clip_files.read(file), tmp_path / "out", language=None, processes=processes)
+        told.append((caught.value.message, caught.value.hint))
+    assert told[0] == told[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
 def test_a_bad_clip_leaves_nothing_behind_and_every_one_is_named(dataset: Callable[..., Path], tmp_path: Path) -> None:
     file = dataset(TEXTS)
     (file.parent / "wavs" / "4.wav").write_text("no audio")

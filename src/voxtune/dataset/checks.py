@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from voxtune import audio
+from voxtune.dataset import parallel
 from voxtune.dataset.clips import BadLine, Clip
 from voxtune.errors import AudioError
 from voxtune.phrases.cleaning import sentence_key, text_problem
@@ -76,29 +78,51 @@ def wave_problems(wave: audio.Wave) -> list[tuple[Code, Severity, str, str]]:
     return found
 
 
-def check(clips: Sequence[Clip], bad_lines: Iterable[BadLine] = (), *, progress: Callable[[], None] = lambda: None) -> tuple[list[Problem], float]:
-    """Every problem of a dataset, and the seconds of audio that could be read; `progress` is called once a clip."""
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What one clip says for itself."""
+
+    problems: list[Problem]
+    duration_s: float = 0.0
+    mark: str | None = None
+    """The hash of its samples; None where they cannot be read."""
+
+
+def check(
+    clips: Sequence[Clip], bad_lines: Iterable[BadLine] = (), *, progress: Callable[[], None] = lambda: None, processes: int | None = None
+) -> tuple[list[Problem], float]:
+    """Every problem of a dataset, and the seconds of audio that could be read; `progress` is called once a clip.
+
+    Clips are heard in as many `processes`, or as `parallel.each` finds best; what is found is the same.
+    """
     problems = [
         Problem(code="bad_line", severity="error", file=bad.file, line=bad.line, message=bad.message, hint="Correct or remove the line.") for bad in bad_lines
     ]
     duration_s = 0.0
-    heard: dict[str, Clip] = {}
-    for clip in clips:
-        reason = text_problem(clip.text)
-        if reason:
-            problems.append(_problem(clip, "wrong_text", "error", reason, "Write what is said in the clip."))
-        try:
-            wave = audio.read(clip.path, start_s=clip.start_s, end_s=clip.end_s)
-        except AudioError as error:
-            problems.append(_problem(clip, error.code, "error", error.reason, error.hint))
-        else:
-            duration_s += len(wave) / audio.SAMPLE_RATE_HZ
-            problems += [_problem(clip, *found) for found in wave_problems(wave)]
-            first = heard.setdefault(hashlib.sha256(wave.tobytes()).hexdigest(), clip)
+    marked: dict[str, Clip] = {}
+    with closing(parallel.each(_hear, clips, processes=processes)) as all_heard:
+        for clip, heard in zip(clips, all_heard, strict=True):
+            problems += heard.problems
+            duration_s += heard.duration_s
+            first = clip if heard.mark is None else marked.setdefault(heard.mark, clip)
             if first is not clip:
                 problems.append(_same_audio(first, clip))
-        progress()
+            progress()
     return problems + _leaks(clips), duration_s
+
+
+def _hear(clip: Clip) -> _Heard:
+    problems = []
+    reason = text_problem(clip.text)
+    if reason:
+        problems.append(_problem(clip, "wrong_text", "error", reason, "Write what is said in the clip."))
+    try:
+        wave = audio.read(clip.path, start_s=clip.start_s, end_s=clip.end_s)
+    except AudioError as error:
+        problems.append(_problem(clip, error.code, "error", error.reason, error.hint))
+        return _Heard(problems=problems)
+    problems += [_problem(clip, *found) for found in wave_problems(wave)]
+    return _Heard(problems=problems, duration_s=len(wave) / audio.SAMPLE_RATE_HZ, mark=hashlib.sha256(wave.tobytes()).hexdigest())
 
 
 def _same_audio(first: Clip, second: Clip) -> Problem:
