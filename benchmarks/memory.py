@@ -21,7 +21,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import VoxtralConfig, VoxtralForConditionalGeneration
 
-from voxtune.model import names, voxtral
+from voxtune.model import names, tower, voxtral
+from voxtune.model.batches import IGNORED
+from voxtune.model.loss import summed_loss
+from voxtune.model.prepared import _TOGETHER
+from voxtune.model.tower import AudioPath
 from voxtune.settings import TrainSettings, make
 from voxtune.training import memory
 from voxtune.training.shape import shape_of
@@ -68,26 +72,28 @@ def _model(config: Any, settings: TrainSettings, precision: voxtral.Precision) -
     return model.train()
 
 
-def _batch(config: Any, clips: int, device: str) -> dict[str, torch.Tensor]:
-    """Clips of one chunk; of several the last has half the text, so that there is a mask."""
+def _batch(config: Any, clips: int) -> dict[str, torch.Tensor]:
+    """Clips of one chunk, without their sound; of several the last has half the text."""
     ids = torch.randint(config.audio_token_id + 1, config.text_config.vocab_size, (clips, PROMPT_TOKENS + TEXT_TOKENS + 1))
     ids[:, 3:378] = config.audio_token_id
-    mask, labels = torch.ones_like(ids), ids.clone()
-    labels[:, :PROMPT_TOKENS] = -100
+    labels = ids.clone()
+    labels[:, :PROMPT_TOKENS] = IGNORED
     if clips > 1:
-        mask[-1, -TEXT_TOKENS // 2 :], labels[-1, -TEXT_TOKENS // 2 :] = 0, -100
-    found = {"input_ids": ids, "attention_mask": mask, "labels": labels, "input_features": torch.randn(clips, config.audio_config.num_mel_bins, 3_000)}
-    return {name: value.to(device) for name, value in found.items()}
+        labels[-1, -TEXT_TOKENS // 2 :] = IGNORED
+    return {"input_ids": ids, "labels": labels, "logits_to_keep": torch.arange(PROMPT_TOKENS - 1, ids.shape[1] - 1)}
 
 
-def _two_steps(model: Any, batch: dict[str, torch.Tensor], settings: TrainSettings, *, autocast: bool) -> None:
+def _two_steps(model: Any, path: AudioPath | None, batch: dict[str, torch.Tensor], settings: TrainSettings, precision: voxtral.Precision) -> None:
+    mel = torch.randn(settings.batch_size * settings.gradient_accumulation_steps, model.config.audio_config.num_mel_bins, 3_000)
+    features = mel if path is None else torch.cat([path.begin(some.to(precision.device)).cpu() for some in mel.split(_TOGETHER)])
+    del mel
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, fused=True)
     for _ in range(2):  # the first makes Adam's moments
-        for _ in range(settings.gradient_accumulation_steps):
-            with torch.autocast(batch["labels"].device.type, torch.bfloat16, enabled=autocast):
-                loss = model(**batch).loss
-            loss.backward()
+        for some in features.split(settings.batch_size):
+            with torch.autocast(precision.device, torch.bfloat16, enabled=precision.autocast):
+                loss = summed_loss(model, {**batch, "input_features": some.to(precision.device)})
+            loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
             del loss
         torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
         optimizer.step()
@@ -97,16 +103,19 @@ def _two_steps(model: Any, batch: dict[str, torch.Tensor], settings: TrainSettin
 def _peaks(config: Any, settings: TrainSettings, precision: voxtral.Precision) -> list[int]:
     """[allocated] on the CPU, [reserved, allocated] on a GPU: bytes at the highest moment, those of model and batch too; [] if memory ran out."""
     try:
-        model, batch = _model(config, settings, precision), _batch(config, settings.batch_size, precision.device)
+        model = _model(config, settings, precision)
+        frozen = tower.depth(settings, voxtral.num_tower_layers(model))
+        path = AudioPath(model, frozen, precision) if frozen.layers else None
+        batch = {name: value.to(precision.device) for name, value in _batch(config, settings.batch_size).items()}
         gc.collect()
         if precision.device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-            _two_steps(model, batch, settings, autocast=precision.autocast)
+            _two_steps(model, path, batch, settings, precision)
             return [torch.cuda.max_memory_reserved(), torch.cuda.max_memory_allocated()]
         lasting = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in [*model.parameters(), *model.buffers(), *batch.values()]}
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-            _two_steps(model, batch, settings, autocast=precision.autocast)
+            _two_steps(model, path, batch, settings, precision)
     except torch.OutOfMemoryError:
         return []
     recorded: Any = seen.profiler
@@ -121,8 +130,8 @@ def _measure_steps(model_shape: str, precisions: dict[str, voxtral.Precision], b
         for name, clips in ((name, clips) for name in VARIANTS for clips in batches):
             settings = make({"data": "-", "eval_batch_size": 1, "batch_size": clips, **VARIANTS[name]})
             device: memory.Device = "cuda" if precision.device == "cuda" else "cpu"
-            clip: Any = {"audio_s": AUDIO_S, "text_tokens": TEXT_TOKENS}
-            found = memory.estimate(shape_of(config.to_dict()), settings, device=device, autocast=precision.autocast, **clip)
+            extent = memory.Extent(longest_s=AUDIO_S, text_tokens=TEXT_TOKENS)
+            found = memory.estimate(shape_of(config.to_dict()), settings, extent, device=device, autocast=precision.autocast)
             peaks = _peaks(config, settings, precision)
             gc.collect()
             _row(f"{name}, batch {clips}, {told}", peaks, found.total_bytes - found.libraries_bytes - found.allocator_bytes)
@@ -133,7 +142,7 @@ def _measure_runs(folder: Path) -> None:
     sound = ROOT / "examples" / "demo_voice" / "wavs"
     rows = [{"audio_path": f"{sound}/{line[0]}.flac", "text": line[1], "split": side} for line, side in zip(lines, SIDES, strict=False)]
     (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "VOXTUNE_CACHE": str(folder / "cache")}
     for name, clips in RUNS.items():
         settings = {"data": "data.jsonl", "model": "tiny", "language": "en", "epochs": 2, "logging_steps": 1, "trackio": False, "batch_size": clips}
         file = folder / f"{name}.yaml"

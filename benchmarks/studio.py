@@ -5,6 +5,7 @@ Run: python benchmarks/studio.py    (needs Chromium; prints one JSON object; sec
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import statistics
@@ -87,4 +88,5 @@ def takes() -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(json.dumps({name: round(value, 3) for name, value in {**cold_start(), **takes()}.items()}, indent=2))

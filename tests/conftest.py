@@ -16,6 +16,8 @@ from tests.support.command import Command
 
 # Before any library of the Hub is loaded: no test may reach out, and Trackio's database is the test's own.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# As the command line has it, for what is trained in the tests' own process; before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).parent.parent
 

@@ -19,7 +19,7 @@ ORDER = [
     *("dataset.clips", "dataset.split", "dataset.parallel", "dataset.checks", "dataset.transcripts", "dataset.store", "dataset.exporters", "dataset.recorded"),
     *("dataset.transcript_lines", "dataset.uploads"),
     "dataset.archive",
-    *("model.names", "model.mel", "model.augmentation", "model.batches", "model.loading_errors", "model.voxtral", "model.loss", "model.tower"),
+    *("model.names", "model.mel", "model.augmentation", "model.batches", "model.loading_errors", "model.voxtral", "model.last_layer", "model.loss", "model.tower"),
     *("model.kept_files", "model.kept", "model.prepared", "model.mistral_format", "model.merging"),
     *("evaluation.text", "evaluation.wer", "evaluation.differences", "evaluation.transcribe", "evaluation.validation", "evaluation.report"),
     "evaluation.listen",

@@ -59,7 +59,7 @@ def test_every_key_that_is_named_has_words() -> None:
 def test_what_is_put_together_has_words_too() -> None:
     wanted = [f"verdict.{code}" for code in WORST_FIRST] + [f"verdict.{code}.short" for code in WORST_FIRST]
     wanted += [f"language.known.{each.knowledge}" for each in SPOKEN.values()] + [f"language.short.{each.knowledge}" for each in SPOKEN.values()]
-    own = {"data", "output", "language"}
+    own = {"data", "output", "language", "optimizer", "fit_memory", "tower_cache", "cache_gb"}
     wanted += [f"setting.{name}" for name in TrainSettings.model_fields if name not in own]
     assert [key for key in wanted if key not in ENGLISH] == []
 

@@ -126,18 +126,36 @@ def test_only_label_positions_are_given_logits(encoder: Encoder) -> None:
     assert [shape[:2] for shape in seen] == [(2, longest)]
 
 
-def test_attention_is_given_no_mask_in_training(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that it takes the fast causal path, which a dense mask would forbid."""
+def test_attention_is_given_no_dense_mask_in_training(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it takes the fast causal path; the last layer's few queries have a mask of their own size."""
     model = voxtral.load_base(TINY, FP32)
-    seen: list[tuple[object, bool]] = []
+    seen: list[tuple[int, bool]] = []
     stock = torch.nn.functional.scaled_dot_product_attention
 
-    def looking(*args: object, **kwargs: object) -> Tensor:
-        if not voxtral.inner(model).audio_tower.training and args[0].shape[2] != 1_500:
-            seen.append((kwargs.get("attn_mask"), bool(kwargs.get("is_causal"))))
-        return stock(*args, **kwargs)
+    def looking(query: Tensor, *args: object, attn_mask: Tensor | None = None, **kwargs: object) -> Tensor:
+        if query.shape[2] != 1_500:  # the tower's
+            seen.append((0 if attn_mask is None else attn_mask.numel(), bool(kwargs.get("is_causal"))))
+        return stock(query, *args, attn_mask=attn_mask, **kwargs)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", looking)
+    batch = encoder.training_batch([_example(encoder, 1, words, words) for words in (2, 9)])
     with torch.no_grad():
-        summed_loss(model, encoder.training_batch([_example(encoder, 1, words, words) for words in (2, 9)]))
-    assert seen == [(None, True)] * 3
+        summed_loss(model, batch)
+    assert seen == [(0, True), (0, True), (len(batch["logits_to_keep"]) * batch["input_ids"].shape[1], False)]
+
+
+def test_the_last_layer_is_as_it_was_afterwards(encoder: Encoder) -> None:
+    """Also where the model is trained with checkpointing, which computes it again later, and after an error."""
+    model = voxtral.load_base(TINY, FP32)
+    batch = encoder.training_batch([_example(encoder, 1, 4, 0)])
+    layer = voxtral.inner(model).language_model.layers[-1]
+    stock = model(input_ids=batch["input_ids"], input_features=batch["input_features"], labels=batch["labels"]).loss * int((batch["labels"] != IGNORED).sum())
+    assert torch.allclose(summed_loss(model, batch), stock, rtol=1e-5)
+    with pytest.raises(KeyError):
+        summed_loss(model, {name: batch[name] for name in ("input_ids", "labels", "logits_to_keep")})
+    assert "forward" not in vars(layer)
+    model.train()
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    again = summed_loss(model, batch)
+    again.backward()
+    assert torch.allclose(again, stock, rtol=1e-5)

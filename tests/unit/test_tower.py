@@ -98,7 +98,7 @@ def test_mel_is_still_taken_and_anything_else_is_refused(encoder: Encoder) -> No
 def test_generation_hears_the_same(encoder: Encoder) -> None:
     model = voxtral.load_base(TINY, FP32)
     path = AudioPath(model, Depth(layers=2), FP32)
-    batch = encoder.collate([encoder.example(speech_like(2.0), language="en", text=None)], pad_left=True)
+    batch = encoder.collate([encoder.example(speech_like(2.0), language="en", text=None)])
     asked = {name: batch[name] for name in ("input_ids", "attention_mask")}
     heard = [model.generate(**asked, input_features=some, max_new_tokens=12) for some in (batch["input_features"], path.begin(batch["input_features"]))]
     assert torch.equal(*heard)

@@ -26,9 +26,8 @@ def transcribe(audio: tuple[Path, ...], model: str, language: str | None, as_jso
     code = check_code(language) if language else None
     recordings = find_audio(audio)
     place = names.find(model)
-    rows = []
     with working():
-        from voxtune.evaluation.transcribe import transcribe_file
+        from voxtune.evaluation.transcribe import transcribe_files
         from voxtune.model import voxtral
         from voxtune.model.batches import Encoder
 
@@ -37,9 +36,8 @@ def transcribe(audio: tuple[Path, ...], model: str, language: str | None, as_jso
         encoder = Encoder(voxtral.load_processor(place))
         loaded = voxtral.load(place, precision)
         with bar("transcribing", len(recordings)) as move:
-            for recording in recordings:
-                rows.append({"audio_path": str(recording), "text": transcribe_file(loaded, encoder, recording, precision, language=code)})
-                move(advance=1)
+            texts = transcribe_files(loaded, encoder, recordings, precision, language=code, progress=lambda done: move(completed=done))
+    rows = [{"audio_path": str(recording), "text": text} for recording, text in zip(recordings, texts, strict=True)]
     if as_json:
         emit(rows)
         return

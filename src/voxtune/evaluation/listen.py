@@ -12,15 +12,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtune import settings as settings_files
 from voxtune.errors import VoxtuneError
 from voxtune.model import names
+from voxtune.settings import TrainSettings
 from voxtune.workspace import RunFolder
+
+if TYPE_CHECKING:
+    from voxtune.model.batches import Example
+    from voxtune.model.tower import AudioPath
 
 
 class Pair:
@@ -37,19 +42,36 @@ class Pair:
         self._base: Any = voxtral.load_base(base, self._precision, in_4bit=settings.load_in_4bit)
         self._adapted = tuned.adapter is not None
         self._tuned: Any = voxtral.load_adapter(self._base, tuned.adapter) if tuned.adapter else voxtral.load_base(tuned, self._precision)
+        self._shared = self._shared_path(settings)
+
+    def _shared_path(self, settings: TrainSettings) -> AudioPath | None:
+        """What is frozen of the audio path, if both models have it alike."""
+        from voxtune.model import tower, voxtral
+
+        frozen = tower.depth(settings, voxtral.num_tower_layers(self._base))
+        if not frozen.layers:
+            return None
+        path = tower.AudioPath(self._tuned, frozen, self._precision)
+        alike = self._adapted or tower.AudioPath(self._base, frozen, self._precision).fingerprint() == path.fingerprint()
+        return path if alike else None
 
     def hear(self, audio: Path, language: str | None) -> dict[str, Any]:
         """What each of them hears. Raises AudioError."""
+        from voxtune.evaluation.transcribe import begun, prompts_of
+
         began = time.monotonic()
+        prompts = prompts_of(audio, self._encoder, language=language)
+        if self._shared is not None:
+            prompts = begun(prompts, self._shared)
         with self._tuned.disable_adapter() if self._adapted else contextlib.nullcontext():
-            base = self._text(self._tuned if self._adapted else self._base, audio, language)
-        tuned = self._text(self._tuned, audio, language)
+            base = self._text(self._tuned if self._adapted else self._base, prompts)
+        tuned = self._text(self._tuned, prompts)
         return {"base": base, "tuned": tuned, "seconds": round(time.monotonic() - began, 3)}
 
-    def _text(self, model: Any, audio: Path, language: str | None) -> str:
-        from voxtune.evaluation.transcribe import transcribe_file
+    def _text(self, model: Any, prompts: Sequence[Example]) -> str:
+        from voxtune.evaluation.transcribe import joined, transcribe
 
-        return transcribe_file(model, self._encoder, audio, self._precision, language=language)
+        return joined(transcribe(model, self._encoder, prompts, self._precision))
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,8 @@ from voxtune.evaluation.text import steps
 from voxtune.evaluation.transcribe import transcribe
 from voxtune.model import names, voxtral
 from voxtune.model.batches import Encoder, Example
-from voxtune.model.prepared import PreparedClips
+from voxtune.model.names import ModelPlace
+from voxtune.model.prepared import PreparedClips, hearing
 from voxtune.settings import TrainSettings
 from voxtune.workspace import RunFolder
 
@@ -38,27 +40,55 @@ def evaluate(run: RunFolder, settings: TrainSettings, *, data: str | None = None
     base_place, tuned_place = names.base_of(run, settings.model), names.find(str(run.path))
     precision = voxtral.choose_precision(settings.precision)
     encoder = Encoder(voxtral.load_processor(tuned_place))
-    prompts = PreparedClips(clips, encoder).prompts
-    model: Any = voxtral.load_base(base_place, precision, in_4bit=settings.load_in_4bit)
-    base_logits = _first_logits(model, encoder, prompts[0], precision)
     texts: dict[str, list[str]] = {}
-    seconds: dict[str, float] = {"load": time.monotonic() - began}
-    for which in ("base", "tuned"):
-        if which == "tuned":
-            model = voxtral.load_adapter(model, tuned_place.adapter) if tuned_place.adapter else voxtral.load_base(tuned_place, precision)
-            if torch.equal(base_logits, _first_logits(model, encoder, prompts[0], precision)):
-                raise EvaluationError(
-                    f"the tuned model in {run.model} answers exactly as the base model does: tuning changed nothing.",
-                    hint="Train longer or at a higher learning rate; if that does not help, the saved model is not the trained one.",
-                )
+    seconds: dict[str, float] = {}
+    base_logits: torch.Tensor | None = None
+    for which, model, prompts in _models(base_place, tuned_place, clips, encoder, settings, precision):
+        logits = _first_logits(model, encoder, prompts[0], precision)
+        if base_logits is None:
+            base_logits = logits
+            seconds["load"] = time.monotonic() - began
+        elif torch.equal(base_logits, logits):
+            raise EvaluationError(
+                f"the tuned model in {run.model} answers exactly as the base model does: tuning changed nothing.",
+                hint="Train longer or at a higher learning rate; if that does not help, the saved model is not the trained one.",
+            )
         started = time.monotonic()
         say = _telling(progress, f"{which} model", len(clips))
         texts[which] = transcribe(model, encoder, prompts, precision, batch_size=settings.eval_batch_size, progress=say)
         seconds[which] = time.monotonic() - started
+        del model, prompts  # before the next one is loaded
     seconds["total"] = time.monotonic() - began
     report = build(clips, texts["base"], texts["tuned"], seconds=seconds)
     files.write_json(run.report, report)
     return report
+
+
+def _models(
+    base: ModelPlace, tuned: ModelPlace, clips: Sequence[Clip], encoder: Encoder, settings: TrainSettings, precision: voxtral.Precision
+) -> Iterator[tuple[str, Any, Sequence[Example]]]:
+    """Base, then tuned model, each with what it is to transcribe; never two sets of weights in memory.
+
+    An adapter shares its base's weights, and what the frozen part of the tower made of the clips. Of two whole models, the second finds that on
+    disk if its frozen weights are the same.
+    """
+
+    def prepared(model: Any) -> Sequence[Example]:
+        return PreparedClips(clips, encoder, hearing=hearing(model, settings, precision)).prompts
+
+    model: Any = voxtral.load_base(base, precision, in_4bit=settings.load_in_4bit)
+    if tuned.adapter is not None:
+        model = voxtral.load_adapter(model, tuned.adapter)
+        prompts = prepared(model)
+        with model.disable_adapter():
+            yield "base", model, prompts
+        yield "tuned", model, prompts
+        return
+    yield "base", model, prepared(model)
+    del model
+    gc.collect()  # the divided audio path and its model hold each other
+    model = voxtral.load_base(tuned, precision)
+    yield "tuned", model, prepared(model)
 
 
 def _telling(progress: Progress | None, what: str, total: int) -> Callable[[int], None] | None:
@@ -104,7 +134,6 @@ def _rates(clips: Sequence[Clip], texts: Sequence[str]) -> dict[str, float]:
 @torch.inference_mode()
 def _first_logits(model: Any, encoder: Encoder, prompt: Example, precision: voxtral.Precision) -> torch.Tensor:
     inputs = {name: value.to(precision.device) for name, value in encoder.collate([prompt]).items() if name != "labels"}
-    inputs["input_features"] = inputs["input_features"].to(precision.frozen)
     with torch.autocast(precision.device, dtype=torch.bfloat16, enabled=precision.autocast):
         logits: torch.Tensor = model(**inputs, logits_to_keep=1).logits
     return logits.float().cpu()

@@ -120,16 +120,12 @@ class Encoder:
         labels = [*[IGNORED] * len(prompt), *answer]
         return Example(input_ids=[*prompt, *answer], labels=labels, sound=sound, duration_s=duration_s, number=number)
 
-    def collate(self, examples: Sequence[Example], *, pad_left: bool = False) -> dict[str, Tensor]:
-        """One batch: input_ids, attention_mask and labels [b, l], input_features [sum of n, ...].
-
-        Padded on the right to train and on the left to generate.
-        """
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """One batch: input_ids, attention_mask and labels [b, l], padded on the right; input_features [sum of n, ...]."""
         length = max(len(example.input_ids) for example in examples)
 
         def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-            padded = [[*[value] * (length - len(row)), *row] if pad_left else [*row, *[value] * (length - len(row))] for row in rows]
-            return torch.tensor(padded, dtype=torch.long)
+            return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows], dtype=torch.long)
 
         return {
             "input_ids": pad([example.input_ids for example in examples], self.pad_id),
@@ -139,7 +135,7 @@ class Encoder:
         }
 
     def training_batch(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """A batch for `summed_loss`, padded on the right; `logits_to_keep` [k] is where some clip's next token is a label.
+        """A batch for `summed_loss`; `logits_to_keep` [k] is where some clip's next token is a label.
 
         Clips of as many chunks each have their labels in nearly the same place.
         """

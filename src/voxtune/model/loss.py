@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from voxtune.model import voxtral
 from voxtune.model.batches import IGNORED
+from voxtune.model.last_layer import answering
 
 _MANY_LOGITS = 1 << 28
 """From here on (2,048 labels of Voxtral's vocabulary, 1 GB in fp32) Liger's fused loss is taken where it is installed: it holds a slice at a time."""
@@ -25,16 +26,15 @@ def summed_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """Cross-entropy in nats, summed over all labels of a batch of `Encoder.training_batch`."""
     where = batch["logits_to_keep"]
     targets = batch["labels"].index_select(1, where + 1).flatten()  # a token is predicted by the one before it
-    inputs = {name: batch[name] for name in ("input_ids", "input_features", "logits_to_keep")}
     head = voxtral.lm_head(model)
     fused = _liger() if targets.is_cuda and len(targets) * head.out_features >= _MANY_LOGITS else None
-    if fused is not None:
-        with _passing(head):
-            hidden = model(**inputs, use_cache=False).logits
-        loss: Tensor = fused(ignore_index=IGNORED, reduction="sum")(head.weight, hidden.flatten(0, 1).to(head.weight.dtype), targets)
+    with answering(model, where) as only_these, _passing(head) if fused else contextlib.nullcontext():
+        kept = {} if only_these else {"logits_to_keep": where}
+        made = model(input_ids=batch["input_ids"], input_features=batch["input_features"], use_cache=False, **kept).logits.flatten(0, 1)
+    if fused:
+        loss: Tensor = fused(ignore_index=IGNORED, reduction="sum")(head.weight, made.to(head.weight.dtype), targets)
         return loss
-    logits = model(**inputs, use_cache=False).logits
-    return functional.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum")
+    return functional.cross_entropy(made.float(), targets, ignore_index=IGNORED, reduction="sum")
 
 
 def _liger() -> Any:

@@ -135,6 +135,8 @@ class PreparedClips(Dataset[Example], Sequence[Example]):
 
     def examples(self, items: Sequence[Item]) -> list[Example]:
         """The examples of some items; what has to be computed for them goes through the tower together. Raises AudioError."""
+        if len(items) > 1:
+            self.ahead(items)  # several are read at once
         found = {item: self._memory.get(item) or self._arrived(item) for item in dict.fromkeys(items)}
         if self._path is not None:
             found |= self._through_tower({item: heard for item, heard in found.items() if isinstance(heard.sound, Mel)})

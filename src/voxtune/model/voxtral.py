@@ -114,13 +114,18 @@ def load_adapter(model: VoxtralForConditionalGeneration, folder: Path) -> PeftMo
 
 def four_bit() -> BitsAndBytesConfig:
     """How frozen weights are kept in 4 bits. Raises SettingsError without a GPU, MissingDependencyError without bitsandbytes."""
+    assure_bitsandbytes("load_in_4bit")
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
+
+
+def assure_bitsandbytes(setting: str) -> None:
+    """Raise SettingsError without a GPU, MissingDependencyError without bitsandbytes, for a `setting` that needs both."""
     if not torch.cuda.is_available():
-        raise SettingsError("load_in_4bit needs an NVIDIA GPU; there is none here.", hint="Leave it out, or train where there is a GPU.")
+        raise SettingsError(f"{setting} needs an NVIDIA GPU; there is none here.", hint="Leave it out, or train where there is a GPU.")
     try:
         import bitsandbytes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401 - optional, and only whether it is there
     except ImportError:
-        raise MissingDependencyError("load_in_4bit needs bitsandbytes.", hint="pip install bitsandbytes") from None
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
+        raise MissingDependencyError(f"{setting} needs bitsandbytes.", hint="pip install bitsandbytes") from None
 
 
 def prepare_training(
@@ -180,14 +185,16 @@ def _trained_layers(model: VoxtralForConditionalGeneration, settings: TrainSetti
     return range(num_layers - settings.train_tower_layers if settings.train_tower_layers else 0, num_layers)
 
 
-def inner(model: VoxtralForConditionalGeneration | PeftModel) -> Any:
+def inner(model: nn.Module) -> Any:
     """The VoxtralModel inside: audio_tower, multi_modal_projector and language_model."""
-    return (model.get_base_model() if isinstance(model, PeftModel) else model).model
+    whole: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    return whole.model
 
 
 def lm_head(model: nn.Module) -> nn.Linear:
     """The layer that makes logits."""
-    head: nn.Linear = (model.get_base_model() if isinstance(model, PeftModel) else model).lm_head  # type: ignore[assignment]  # as above
+    whole: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    head: nn.Linear = whole.lm_head
     return head
 
 

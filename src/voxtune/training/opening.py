@@ -20,14 +20,17 @@ from voxtune.dataset.split import counts
 from voxtune.errors import CallError, DatasetError, InUseError, SettingsError, VoxtuneError
 from voxtune.model import names
 from voxtune.settings import TrainSettings
-from voxtune.training import status
+from voxtune.training import events, status
 from voxtune.training.process import Process
 from voxtune.training.status import Status
 from voxtune.workspace import OUTPUTS, RunFolder
 
 log = logging.getLogger("voxtune")
 
-MAY_CHANGE = frozenset({"epochs", "eval_batch_size", "eval_steps", "save_steps", "save_total_limit", "logging_steps", "early_stopping", "trackio"})
+MAY_CHANGE = frozenset(
+    {"epochs", "eval_batch_size", "eval_steps", "save_steps", "save_total_limit", "logging_steps", "early_stopping", "trackio"}
+    | {"tower_cache", "cache_gb", "fit_memory"}
+)
 """Settings that a resumed run may have otherwise than before. None but `epochs`, over which the learning rate is spread, changes a step."""
 
 _SCAN_DEPTH = 3
@@ -50,10 +53,7 @@ def create(settings: TrainSettings, worker: Process, *, request_id: str) -> RunF
         if place.adapter is not None:
             told = f"{settings.model} is a tuned adapter; training starts from a base model."
             raise CallError(told, hint=f"Give its base: --model {place.source if place.source != str(names.tiny_folder()) else names.TINY}")
-        if settings.load_in_4bit:
-            from voxtune.model.voxtral import four_bit
-
-            four_bit()  # refuses here, before there is a run
+        refuse_unable(settings)  # here, before there is a run
         clips = usable_clips(settings)
         with files.new_folder(run.path) as partial:
             new = RunFolder(partial)
@@ -107,6 +107,16 @@ def free(path: Path) -> Path:
     return found
 
 
+def refuse_unable(settings: TrainSettings) -> None:
+    """Raise SettingsError or MissingDependencyError for fewer bits on a machine that has no GPU or no bitsandbytes."""
+    wanted = (["load_in_4bit"] if settings.load_in_4bit else []) + ([f"optimizer {settings.optimizer}"] if settings.optimizer != "adamw" else [])
+    if wanted:
+        from voxtune.model.voxtral import assure_bitsandbytes
+
+        for setting in wanted:
+            assure_bitsandbytes(setting)
+
+
 def _in_full(settings: TrainSettings, place: names.ModelPlace) -> TrainSettings:
     """With absolute paths, so that the run can be resumed from any folder."""
     changes: dict[str, Any] = {"data": str(Path(settings.data).resolve())}
@@ -122,7 +132,8 @@ def reopened(run: RunFolder, changes: dict[str, Any]) -> TrainSettings:
     before = settings_files.load(run.settings, {})
     if changes.get("model") == "auto":
         changes = {name: value for name, value in changes.items() if name != "model"}  # chosen when the run began
-    wanted = settings_files.make({**before.model_dump(), **changes})
+    wanted, asked = settings_files.make({**before.model_dump(), **changes}), _asked(run)
+    changes = {name: value for name, value in changes.items() if name not in asked or getattr(wanted, name) != asked[name]}  # asked for as at first
     changed = [name for name in changes if name not in ("data", "output", "model") and getattr(wanted, name) != getattr(before, name)]
     changed += [name for name in ("data", "model") if name in changes and not _same(changes[name], getattr(before, name))]
     refused = sorted(set(changed) - MAY_CHANGE)
@@ -130,6 +141,15 @@ def reopened(run: RunFolder, changes: dict[str, Any]) -> TrainSettings:
         listed = ", ".join(f"{name} ({getattr(before, name)} before, {getattr(wanted, name)} now)" for name in refused)
         raise SettingsError(f"a resumed run cannot change {listed}.", hint=f"Start a new run for that. These may change: {', '.join(sorted(MAY_CHANGE))}.")
     return before.model_copy(update={name: getattr(wanted, name) for name in changed})
+
+
+def _asked(run: RunFolder) -> dict[str, Any]:
+    """What was asked for of the settings that were changed so that the run fits into memory."""
+    asked: dict[str, Any] = {}
+    for event in events.read(run.events)[0]:
+        if event.get("event") == "fitted":
+            asked = {**event.get("asked", {}), **asked}
+    return asked
 
 
 def _same(one: str, other: str) -> bool:

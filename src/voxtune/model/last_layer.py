@@ -1,0 +1,59 @@
+"""The language model's last layer, computed for the tokens that answer and no others.
+
+What the last layer makes of a token reaches the loss through that token's own logits alone. So of the 400 tokens of a clip all are needed for its keys
+and values, but only those before a label, some 20, for its queries, its MLP and all after it: the same loss and gradients, one layer cheaper.
+Measured: 28 % of a step of the tiny model's three layers on one CPU core; of the 30 layers of Voxtral Mini it is about 3 % by arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, rotate_half
+
+from voxtune.model import voxtral
+
+
+@contextlib.contextmanager
+def answering(model: nn.Module, where: Tensor) -> Iterator[bool]:
+    """Within, the model's last hidden states [b, k, h] are those at the positions `where` [k] alone; False if this model cannot do that.
+
+    For batches without a mask or a cache of keys and values. With gradient checkpointing a layer is computed again in the backward pass,
+    after the end of the block, so it is left as it is.
+    """
+    layer: Any = voxtral.inner(model).language_model.layers[-1]
+    if type(layer) is not LlamaDecoderLayer or layer.self_attn.attention_dropout or (layer.training and layer.gradient_checkpointing):
+        yield False
+        return
+
+    def forward(hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: Any) -> Tensor:
+        return _rows(layer, hidden, position_embeddings, where)
+
+    vars(layer)["forward"] = forward  # of this one module alone
+    try:
+        yield True
+    finally:
+        del vars(layer)["forward"]
+
+
+def _rows(layer: Any, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], where: Tensor) -> Tensor:
+    """LlamaDecoderLayer.forward with LlamaAttention.forward in it (transformers 5.23, modeling_llama.py), for some rows."""
+    attention = layer.self_attn
+    normed = layer.input_layernorm(hidden)
+    cos, sin = (each.unsqueeze(1) for each in position_embeddings)
+    queries, keys, values = (
+        projected.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+        for projected in (attention.q_proj(normed[:, where]), attention.k_proj(normed), attention.v_proj(normed))
+    )
+    queries = queries * cos[:, :, where] + rotate_half(queries) * sin[:, :, where]
+    keys = keys * cos + rotate_half(keys) * sin
+    before = where[:, None] >= torch.arange(hidden.shape[1], device=where.device)
+    heard = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=before, scale=attention.scaling, enable_gqa=True)
+    middle = hidden[:, where] + attention.o_proj(heard.transpose(1, 2).flatten(2))
+    made: Tensor = middle + layer.mlp(layer.post_attention_layernorm(middle))
+    return made
