@@ -45,7 +45,8 @@ FLAGS = {
     " --output --language --epochs --batch-size --eval-batch-size --gradient-accumulation-steps"
     " --learning-rate --warmup-ratio --scheduler --weight-decay --max-grad-norm --lora-r --lora-alpha --lora-dropout --lora-scope"
     " --freeze-audio-tower --no-freeze-audio-tower --train-tower-layers --precision --load-in-4bit --no-load-in-4bit --gradient-checkpointing"
-    " --no-gradient-checkpointing --optimizer --fit-memory --no-fit-memory --tower-cache --no-tower-cache --cache-gb --augment --eval-steps --save-steps --logging-steps --early-stopping --save-total-limit --seed --trackio --no-trackio",
+    " --no-gradient-checkpointing --optimizer --fit-memory --no-fit-memory --tower-cache --no-tower-cache --cache-gb --augment"
+    " --eval-steps --save-steps --logging-steps --early-stopping --save-total-limit --seed --trackio --no-trackio",
 }
 
 

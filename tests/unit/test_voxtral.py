@@ -59,7 +59,7 @@ def test_every_linear_layer_of_a_part_is_adapted(precision: voxtral.Precision) -
 def test_only_the_top_layers_of_the_tower_train_when_asked(method: str, precision: voxtral.Precision) -> None:
     _, model = _trained({"method": method, "train_tower_layers": 1}, precision)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and "audio_tower" in name}
-    layers = len(voxtral._tower(voxtral.load_base(names.find("tiny"), precision)).layers)
+    layers = voxtral.num_tower_layers(voxtral.load_base(names.find("tiny"), precision))
     assert trained
     assert all(f"layers.{layers - 1}." in name for name in trained)
     with pytest.raises(SettingsError, match="has"):

@@ -29,7 +29,8 @@ def forget(ctx: click.Context, data: Path | None, workspace: Path, runs: bool, r
     """Delete recordings, and if asked what was published of them.
 
     DATA is a dataset's folder; without it, the one that the studio records into. Everything that voxtune wrote there goes, the takes
-    in the trash too, and what was computed of clips to train faster; other files stay. It shows what would go, and asks. This cannot be taken back, and copies elsewhere stay.
+    in the trash too, and what was computed of clips to train faster; other files stay. It shows what would go, and asks. This cannot be
+    taken back, and copies elsewhere stay.
     """
     from voxtune.cli.publishing_options import assure_answers, confirmed
     from voxtune.publishing import forgetting

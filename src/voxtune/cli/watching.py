@@ -87,7 +87,7 @@ class _Shown:
                 self._console.print(f"  model {escape(name)}; trainable parameters: {told}", soft_wrap=True)
             case {"event": "memory", "total_bytes": need, "available_bytes": have, "advice": advice}:
                 self._console.print(f"  memory: about {need / 1e9:.1f} GB of {have / 1e9:.1f} GB" + (f"; {escape(advice)}" if advice else ""), soft_wrap=True)
-            case {"event": "warning", "message": message}:
+            case {"event": "warning" | "fitted", "message": message}:
                 self._console.print(f"  [yellow]{escape(message)}[/]", soft_wrap=True)
             case {"event": "metrics", "eval_wer": rate, "step": step}:
                 epoch = f"epoch {event['epoch']:.1f}  " if "epoch" in event else ""

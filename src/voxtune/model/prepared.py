@@ -29,7 +29,7 @@ DEFAULT_BUDGET_BYTES = 2 << 30
 """Memory for what is kept of clips. A chunk of 30 s on the 3B is 2.3 MB of embeddings, a second of log-mel 51 KB."""
 VARIANTS = 4
 """Of each clip, where it is altered and its outputs are kept: as recorded, and three others, in turn."""
-_TOGETHER = 8
+_TOGETHER = 4
 """Chunks that go through the tower at once."""
 _WORKERS = 4
 

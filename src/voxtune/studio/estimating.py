@@ -16,7 +16,7 @@ from voxtune.studio import models
 from voxtune.studio.machine import Machine
 from voxtune.training import machine as this_machine
 from voxtune.training import memory, pace
-from voxtune.training.memory import Device
+from voxtune.training.memory import Device, Extent
 from voxtune.training.shape import Shape
 from voxtune.workspace import DATA_FILE, DATASET_FILE
 
@@ -36,9 +36,7 @@ class Data:
     num_bad_lines: int
     language: str | None
     texts: tuple[str, ...]
-    audio_s: float
-    """Of the longest clip, as the next one."""
-    text_tokens: int
+    extent: Extent
 
     @property
     def num_training(self) -> int:
@@ -55,7 +53,6 @@ def data_of(folder: Path) -> Data | None:
 @functools.lru_cache(maxsize=8)
 def _read(folder: Path, *_stamps: int) -> Data:
     dataset = store.load(folder, strict=False)
-    audio_s, text_tokens = memory.longest(dataset.clips)
     return Data(
         clips=counts(dataset.clips),
         num_clips=len(dataset.clips),
@@ -63,8 +60,7 @@ def _read(folder: Path, *_stamps: int) -> Data:
         num_bad_lines=len(dataset.bad_lines),
         language=dataset.language,
         texts=tuple(clip.text for clip in dataset.clips),
-        audio_s=audio_s,
-        text_tokens=text_tokens,
+        extent=memory.extent(dataset.clips),
     )
 
 
@@ -128,8 +124,8 @@ def _memory(shape: Shape, settings: TrainSettings, data: Data, machine: Machine 
     gpu = machine.gpu
     device: Device = "cuda" if gpu else "cpu"
     autocast = gpu.bf16 and settings.precision != "fp32" if gpu else settings.precision == "bf16"
-    need = memory.estimate(shape, settings, device=device, autocast=autocast, audio_s=data.audio_s, text_tokens=data.text_tokens).total_bytes
+    need = memory.estimate(shape, settings, data.extent, device=device, autocast=autocast).total_bytes
     available = gpu.free_bytes if gpu else this_machine.free_ram_bytes()
     if need <= available:
         return need, available, {}
-    return need, available, memory.fitting(shape, settings, available, device=device, autocast=autocast, audio_s=data.audio_s, text_tokens=data.text_tokens)
+    return need, available, memory.fitting(shape, settings, data.extent, available, device=device, autocast=autocast)

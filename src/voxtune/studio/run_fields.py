@@ -9,26 +9,38 @@ import gradio as gr
 from gradio.components import Component
 
 from voxtune.errors import SettingsError
-from voxtune.settings import LoraScope, TrainSettings, make
+from voxtune.settings import Augment, LoraScope, TrainSettings, make
 from voxtune.studio import models
 from voxtune.studio.page import Page
 from voxtune.studio.words import Words, words
 
 BASIC = ("model", "method", "batch_size")
 GROUPS: dict[str, tuple[str, ...]] = {
-    "learning": ("epochs", "learning_rate", "gradient_accumulation_steps", "warmup_ratio", "scheduler", "weight_decay", "max_grad_norm", "early_stopping"),
+    "learning": (
+        "epochs",
+        "learning_rate",
+        "gradient_accumulation_steps",
+        "warmup_ratio",
+        "scheduler",
+        "weight_decay",
+        "max_grad_norm",
+        "early_stopping",
+        "augment",
+    ),
     "parts": ("lora_r", "lora_alpha", "lora_dropout", "lora_scope", "freeze_audio_tower", "train_tower_layers"),
     "memory": ("precision", "load_in_4bit", "gradient_checkpointing", "eval_batch_size"),
     "watching": ("eval_steps", "save_steps", "logging_steps", "save_total_limit", "seed", "trackio"),
 }
 NAMES: tuple[str, ...] = (*BASIC, *(name for group in GROUPS.values() for name in group))
-"""Every setting on the page, in the order of its fields: all of TrainSettings but data, output and language, which the dataset knows."""
+"""Every setting on the page, in the order of its fields: all of TrainSettings but data, output and language, which the dataset knows, and
+optimizer, fit_memory, tower_cache and cache_gb, which are right as they are for nearly everyone and would make a heavy page heavier."""
 
 MAY_BE_EMPTY = frozenset({"learning_rate"})
 _CHOICES: dict[str, tuple[str, ...]] = {
     "model": models.OFFERED,
     "method": ("lora", "full"),
     "scheduler": get_args(TrainSettings.model_fields["scheduler"].annotation),
+    "augment": get_args(Augment),
     "lora_scope": get_args(LoraScope),
     "precision": get_args(TrainSettings.model_fields["precision"].annotation),
 }

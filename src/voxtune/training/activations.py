@@ -14,6 +14,10 @@ from voxtune.audio import CHUNK_S
 from voxtune.settings import TrainSettings
 from voxtune.training.shape import CHUNK_FRAMES, Linear, Shape
 
+_TOGETHER = 4  # chunks that go through the frozen part of the tower at once: model/prepared.py
+_VARIANTS = 4  # of each clip where it is altered and kept: model/prepared.py
+CLIP_TOKENS = 448
+"""That `batch_size` clips may have each: training/steps.py."""
 _AUDIO_TOKENS, _PROMPT_TOKENS = 375, 10  # of a chunk of 30 s; the last of control tokens and language around the audio
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # with double quantisation: Dettmers et al. 2023, arXiv:2305.14314
 
@@ -42,51 +46,107 @@ class _Layer(NamedTuple):
     scales: int = 0  # numbers of its norms' own weights
 
 
-class Numbers:
-    """What the numbers of one run take."""
+class Batch(NamedTuple):
+    """Clips that go through the model together: how many, chunks of 30 s of each, tokens of the longest transcript among them."""
 
-    def __init__(self, shape: Shape, settings: TrainSettings, *, cuda: bool = False, autocast: bool = False, audio_s: float = 0, text_tokens: int = 0) -> None:
-        self.shape, self.settings, self.cuda, self.autocast = shape, settings, cuda, autocast
-        self.chunks = max(1, math.ceil(audio_s / CHUNK_S))
-        self.length = self.chunks * _AUDIO_TOKENS + _PROMPT_TOKENS + text_tokens + 1
-        self.tokens, self.frames = settings.batch_size * self.length, settings.batch_size * self.chunks * CHUNK_FRAMES
+    clips: int
+    chunks: int
+    text_tokens: int
+
+    @property
+    def length(self) -> int:
+        """Tokens of one clip."""
+        return self.chunks * _AUDIO_TOKENS + _PROMPT_TOKENS + self.text_tokens + 1
+
+
+_LEAST = Batch(1, 1, 0)
+
+
+def batches(settings: TrainSettings, *, audio_s: float, text_tokens: int) -> list[Batch]:
+    """The largest forward passes of training where the longest clip and the longest transcript are such (training/steps.py)."""
+    longest, tokens = max(1, math.ceil(audio_s / CHUNK_S)), settings.batch_size * CLIP_TOKENS
+    found = [Batch(settings.batch_size, 1, min(text_tokens, CLIP_TOKENS - _LEAST.length))]
+    for chunks in {1, longest}:
+        length = Batch(1, chunks, text_tokens).length
+        found.append(Batch(max(1, min(settings.batch_size, tokens // length)), chunks, text_tokens))
+    return list(dict.fromkeys(found))
+
+
+class Numbers:
+    """What the numbers of one run take, if its batches are all alike."""
+
+    def __init__(self, shape: Shape, settings: TrainSettings, batch: Batch = _LEAST, *, cuda: bool = False, autocast: bool = False) -> None:
+        self.shape, self.settings, self.batch, self.cuda, self.autocast = shape, settings, batch, cuda, autocast
+        self.tokens, self.frames = batch.clips * batch.length, batch.clips * batch.chunks * CHUNK_FRAMES
+        self.columns = batch.clips * (batch.text_tokens + 1)  # tokens whose next one is a label
         self.c, self.frozen = 2 if autocast else 4, 2 if cuda and autocast else 4  # bytes of a number in computation, of a frozen weight
         self.full = settings.method == "full"
         self.lm_n = 4 if self.full or settings.load_in_4bit else self.frozen  # of one between the language model's layers
+        trains, top = "audio_tower" in settings.trained_parts, settings.train_tower_layers
+        # As in voxtune.model.tower: how far up nothing trains, so that it is run by itself, without gradients.
+        self.begun = shape.tower_layers - (top or shape.tower_layers) * trains
+        self.projected = not trains and "projector" not in settings.trained_parts
 
     def stages(self) -> Iterator[Stage]:
         """The embeddings and the batch itself, convolutions, tower, projector, language model, lm_head and loss."""
         shape, settings, trained = self.shape, self.settings, self.settings.trained_parts
         embedding = shape.vocab * shape.lm_width * (self.full and "language_model" in trained)
-        yield Stage("language_model", self.frames * 2 * shape.mel_bins * 4, 0, embedding, embedding)
-        yield (front := self._front())
-        # With checkpointing transformers lets gradients flow from the embeddings and the first convolution up, frozen or not.
-        needs = settings.gradient_checkpointing or front.trained > 0
-        tower, projector, language = self._layers()
-        for layer in range(shape.tower_layers):
-            trains = "audio_tower" in trained and layer >= shape.tower_layers - (settings.train_tower_layers or shape.tower_layers)
-            yield self._layer(tower, trains, needs)
+        passes = 1 if self.cuda else settings.gradient_accumulation_steps  # in RAM all batches of a step wait together
+        yield Stage("language_model", passes * self.frames * self.frame_bytes, 0, embedding, embedding)
+        needs = False
+        if not self.begun:
+            yield (front := self._front())
+            # With checkpointing transformers lets gradients flow from the embeddings and the first convolution up, frozen or not.
+            needs = settings.gradient_checkpointing or front.trained > 0
+        tower, projector, language, last = self._layers()
+        for _ in range(self.begun, shape.tower_layers):
+            yield self._layer(tower, trains := "audio_tower" in trained, needs)
             needs |= trains
-        yield self._layer(projector, "projector" in trained, needs)
-        needs |= "projector" in trained or self.full
+        if not self.projected:
+            yield self._layer(projector, "projector" in trained, needs)
+        needs |= "projector" in trained or self.full or settings.gradient_checkpointing
         for layer in range(shape.lm_layers):
-            yield self._layer(language, "language_model" in trained, needs or layer > 0)
+            for piece in last if layer == shape.lm_layers - 1 else [language]:
+                yield self._layer(piece, "language_model" in trained, needs or layer > 0)
         yield from self._head(embedding)
 
-    def _layers(self) -> tuple[_Layer, _Layer, _Layer]:
-        """A layer of the tower, the projector and a layer of the language model."""
+    def kept(self, audio_s: float, chunks: int) -> float:
+        """Bytes of what is kept in RAM of clips of so many seconds and chunks of 30 s: outputs of the frozen part, else log-mel of their sound."""
+        mel, waves = audio_s * 100 * 4 * self.shape.mel_bins, audio_s * 16_000 * 4 * (self.settings.augment != "off")
+        if self.begun and self.settings.tower_cache:
+            return chunks * CHUNK_FRAMES * self.frame_bytes * (1 if self.settings.augment == "off" else _VARIANTS) + waves
+        return mel * (self.settings.augment == "off") + waves
+
+    @property
+    def frame_bytes(self) -> float:
+        """What the model is given for a frame of sound: two columns of log-mel, or a frame of the tower, or a quarter of an embedding."""
+        if not self.begun:
+            return 2 * self.shape.mel_bins * 4
+        return self.shape.lm_width / 4 * self.c if self.projected else self.shape.tower_width * self.c
+
+    def _layers(self) -> tuple[_Layer, _Layer, _Layer, list[_Layer]]:
+        """A layer of the tower, the projector, a layer of the language model, and its last one, in pieces."""
         shape, c, d, h = self.shape, self.c, self.shape.tower_width, self.shape.lm_width
         tower, projector, language = shape.linears()
-        in_4bit, several = self.settings.load_in_4bit, self.settings.batch_size > 1
+        in_4bit = self.settings.load_in_4bit
         n = 2 if self.autocast and not self.cuda else 4  # CUDA's autocast runs layer_norm in fp32
         queries, keys = shape.lm_heads * shape.lm_head_dim, shape.lm_kv_heads * shape.lm_head_dim
-        # Clips of unlike length bring a mask, and with a mask transformers' sdpa repeats keys and values for every head.
-        attention = c * (2 * queries + 2 * (queries if several else keys) + self.length * several) + 4 * shape.lm_heads
+        attention = c * (2 * queries + 2 * keys) + 4 * shape.lm_heads  # without a mask, keys and values are not repeated for every head
         norm, inner = h * (4 + self.lm_n * self.full) + 4, c * (4 * d + shape.tower_ffn) + 4 * shape.tower_heads
+        whole = _Layer("language_model", language, self.tokens, self.lm_n, (norm, norm), attention + 3 * c * shape.lm_ffn, self.lm_n * h, 2 * h)
+        # The last layer makes keys and values of every token, and the rest of those that answer (model/last_layer.py), unless it is checkpointed.
+        (query, *others), *after = language
+        scores = c * shape.lm_heads * self.batch.length
+        answer = c * (2 * queries + 3 * shape.lm_ffn) + 4 * shape.lm_heads + scores
+        pieces = [
+            _Layer("language_model", [others], self.tokens, self.lm_n, (norm, 0), c * 2 * keys, 0, h),
+            _Layer("language_model", [[query], *after], self.columns, self.lm_n, (0, norm), answer, 0, h),
+        ]
         return (
             _Layer("audio_tower", tower, self.frames, n, (n * d + 8, n * d + 8), inner, d * (4 if in_4bit else c), 4 * d),
             _Layer("projector", projector, self.frames // 4, n, (n * shape.tower_ffn + 32, 0), c * h),  # the norm is the tower's, of four frames
-            _Layer("language_model", language, self.tokens, self.lm_n, (norm, norm), attention + 3 * c * shape.lm_ffn, self.lm_n * h, 2 * h),
+            whole,
+            [whole] if self.settings.gradient_checkpointing else pieces,
         )
 
     def _front(self) -> Stage:
@@ -98,10 +158,11 @@ class Numbers:
         return Stage("audio_tower", (5 if trains else 3) * wide + bf16, 3 * wide, numbers, numbers)
 
     def _head(self, trained: int) -> Iterator[Stage]:
-        """The last norm with lm_head, and the loss on logits raised to fp32: log-probabilities, their gradient and that of the logits."""
-        width, numbers, trains = self.shape.lm_width, self.tokens * self.shape.vocab, trained > 0
-        copied = self.autocast and (trains or self.lm_n == 4)
-        kept = self.tokens * width * (4 + (self.lm_n + self.c) * trains) + 2 * copied * self.shape.vocab * width
+        """The last norm; lm_head where there are labels; their loss in fp32: log-probabilities, their gradient and that of the logits."""
+        width, columns, trains = self.shape.lm_width, self.columns, trained > 0
+        rows = self.tokens if self.settings.gradient_checkpointing else columns
+        numbers, copied = columns * self.shape.vocab, self.autocast and (trains or self.lm_n == 4)
+        kept = rows * width * (4 + self.lm_n * trains) + columns * width * self.c * trains + 2 * copied * self.shape.vocab * width
         yield Stage("language_model", kept, 0, trained + width * trains, trained, numbers * (4 + 2 * self.autocast))
         yield Stage("language_model", 0, logits=12 * numbers)
 
@@ -137,17 +198,31 @@ class Numbers:
 
     def moments(self, stages: Sequence[Stage]) -> Iterator[tuple[float, float, float]]:
         """Bytes of gradients, activations and logits at each time that could be the highest: backward from the last stage, then in a validation."""
-        shape, validated, accumulates = self.shape, self.settings.eval_batch_size, self.settings.gradient_accumulation_steps > 1
+        accumulates = self.settings.gradient_accumulation_steps > 1 or self.batch != Batch(self.settings.batch_size, 1, self.batch.text_tokens)
         gradients, kept = 4.0 * accumulates * sum(stage.trained for stage in stages), sum(stage.kept for stage in stages)
         for stage in reversed(stages):  # accumulated gradients are there throughout, and a new one is made apart and added
             yield gradients, kept + stage.work, stage.logits
             gradients, kept = gradients + 4 * stage.trained * (not accumulates), kept - stage.kept
             yield gradients + stage.largest * (4 * accumulates + 2 * self.autocast), kept, stage.logits * (stage.largest > 0)
-        d, ffn, keys, mel = shape.tower_width, shape.tower_ffn, shape.lm_kv_heads * shape.lm_head_dim, self.chunks * CHUNK_FRAMES * 8 * shape.mel_bins
-        widest = 10 * ffn + 2 * d if self.autocast and not self.full else self.c * ((2 if self.full else 3) * ffn + 4 * d)
-        yield 0, validated * (self.chunks * CHUNK_FRAMES * widest + mel), 0
-        kept = mel + self.length * (2 * shape.lm_layers * keys * self.c + 12 * shape.lm_width)  # its cache of keys and values comes with the logits
-        yield 0, validated * kept, validated * self.length * shape.vocab * (8 + 2 * self.autocast)
+        yield from self._without_gradients()
+
+    def _without_gradients(self) -> Iterator[tuple[float, float, float]]:
+        """The frozen part of the tower, run by itself; then a validation: the tower, its loss, its generation."""
+        shape, settings, c, length = self.shape, self.settings, self.c, self.batch.length
+        d, ffn, h, mel = shape.tower_width, shape.tower_ffn, shape.lm_width, 8 * shape.mel_bins
+        clips = settings.eval_batch_size
+        validated = clips * self.batch.chunks * CHUNK_FRAMES
+        if self.begun:
+            frames = max(settings.batch_size * settings.gradient_accumulation_steps * self.batch.chunks * CHUNK_FRAMES, validated)  # of a whole step
+            together = min(frames, _TOGETHER * CHUNK_FRAMES)
+            yield 0, together * (c * (2 * ffn + 2 * d) + mel * self.cuda) + frames * (mel + self.frame_bytes) * (not self.cuda), 0
+        if not self.projected:
+            wide = 10 * ffn + 2 * d if self.autocast and not self.full else c * ((2 if self.full else 3) * ffn + 4 * d)
+            yield 0, validated * (wide + self.frame_bytes), 0
+        given, keys = validated * self.frame_bytes, shape.lm_kv_heads * shape.lm_head_dim
+        columns = self.batch.text_tokens + 1 + (self.batch.chunks - 1) * _AUDIO_TOKENS  # clips of any length are together here
+        yield 0, given + clips * length * 12 * h, clips * columns * shape.vocab * (8 + 2 * self.autocast)
+        yield 0, given + clips * length * (2 * shape.lm_layers * keys * c + c * (3 * shape.lm_ffn + 4 * h)), 0  # generation keeps keys and values
 
     def weights(self, trained: int) -> int:
         """Bytes of the model's own weights, of which `trained` numbers train and so are fp32."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from voxtune.model.loading_errors import config_file
 from voxtune.model.names import ModelPlace
 from voxtune.settings import TrainSettings
 from voxtune.training import machine, memory
-from voxtune.training.memory import Device, Memory
+from voxtune.training.memory import Device, Extent, Memory
 from voxtune.training.shape import Shape, shape_of
 
 
@@ -28,9 +29,7 @@ class Need:
     settings: TrainSettings
     device: Device
     autocast: bool
-    audio_s: float
-    """Of the longest clip, as the next one."""
-    text_tokens: int
+    extent: Extent
     estimate: Memory
     available_bytes: int
     checkpoint_bytes: int
@@ -55,7 +54,22 @@ class Need:
         """Settings that need less memory than these, and fit in what there was; None where nothing does."""
         # A run that failed although it should have fitted was estimated too low, so the next one must be smaller in any case.
         limit = min(self.available_bytes, round(0.99 * self.estimate.total_bytes))
-        return memory.fitting(self.shape, self.settings, limit, device=self.device, autocast=self.autocast, audio_s=self.audio_s, text_tokens=self.text_tokens)
+        return memory.fitting(self.shape, self.settings, self.extent, limit, device=self.device, autocast=self.autocast)
+
+    def fitted(self) -> dict[str, object]:
+        """The least change of settings with which this run fits here and now; {} where it fits, and where nothing that can be had here helps."""
+        if self.fits:
+            return {}
+        bitsandbytes = importlib.util.find_spec("bitsandbytes") is not None
+        return (
+            memory.fitting(self.shape, self.settings, self.extent, self.available_bytes, device=self.device, autocast=self.autocast, bitsandbytes=bitsandbytes)
+            or {}
+        )
+
+    def of(self, settings: TrainSettings) -> Need:
+        """What another run of the same clips needs."""
+        estimate = memory.estimate(self.shape, settings, self.extent, device=self.device, autocast=self.autocast)
+        return replace(self, settings=settings, estimate=estimate, checkpoint_bytes=memory.checkpoint_bytes(self.shape, settings))
 
     def as_json(self) -> dict[str, int]:
         """Bytes, as status.json has them."""
@@ -67,15 +81,14 @@ def of_run(settings: TrainSettings, place: ModelPlace, clips: Sequence[Clip]) ->
     precision = voxtral.choose_precision(settings.precision)
     device: Device = "cuda" if precision.device == "cuda" else "cpu"
     shape = shape_of(_config(place))
-    audio_s, text_tokens = memory.longest(clips)
-    estimate = memory.estimate(shape, settings, device=device, autocast=precision.autocast, audio_s=audio_s, text_tokens=text_tokens)
+    extent = memory.extent(clips)
+    estimate = memory.estimate(shape, settings, extent, device=device, autocast=precision.autocast)
     return Need(
         shape=shape,
         settings=settings,
         device=device,
         autocast=precision.autocast,
-        audio_s=audio_s,
-        text_tokens=text_tokens,
+        extent=extent,
         estimate=estimate,
         available_bytes=free_memory_bytes(device),
         checkpoint_bytes=memory.checkpoint_bytes(shape, settings),

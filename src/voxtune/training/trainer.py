@@ -16,6 +16,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traini
 
 from voxtune import files
 from voxtune.evaluation.validation import Scores
+from voxtune.model import voxtral
 from voxtune.model.batches import IGNORED, Encoder, Example
 from voxtune.model.loss import summed_loss
 from voxtune.model.prepared import PreparedClips
@@ -46,6 +47,8 @@ def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: f
     # Passed only where wanted: transformers 5.23 warns of these names, and the older versions we support have no others.
     checkpointing: dict[str, Any] = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
     checkpointing = checkpointing if settings.gradient_checkpointing else {}
+    if settings.optimizer == "adamw_8bit":
+        voxtral.assure_bitsandbytes(f"optimizer {settings.optimizer}")  # a run may be resumed on another machine
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -56,6 +59,7 @@ def arguments(settings: TrainSettings, precision: Precision, *, learning_rate: f
         lr_scheduler_type=settings.scheduler,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch_fused" if settings.optimizer == "adamw" else settings.optimizer,
         bf16=precision.autocast,
         use_cpu=precision.device == "cpu",
         **checkpointing,

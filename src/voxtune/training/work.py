@@ -25,7 +25,7 @@ from voxtune.model.batches import Encoder
 from voxtune.model.loading_errors import at_its_commit
 from voxtune.model.prepared import VARIANTS, Hearing, PreparedClips, hearing
 from voxtune.settings import TrainSettings
-from voxtune.training import budget, checkpoints, failures, opening, provenance, resuming
+from voxtune.training import budget, checkpoints, failures, fitting, opening, provenance, resuming
 from voxtune.training.events import Events
 from voxtune.training.events import read as read_events
 from voxtune.training.status import StatusFile
@@ -50,8 +50,8 @@ def work(run: RunFolder, status: StatusFile, stop: StopRequest) -> None:
         try:
             clips = opening.clips_of(run)
             place = at_its_commit(names.base_of(run, settings.model))
-            need = budget.of_run(settings, place, clips)
-            outcome = _train(settings, run, place, clips, status, events, stop, need)
+            need = fitting.settle(run, budget.of_run(settings, place, clips), events)
+            outcome = _train(need.settings, run, place, clips, status, events, stop, need)
         except Stopped:
             outcome = _stopped(run, status, events)
         except (VoxtuneError, OSError, RuntimeError, MemoryError) as error:
