@@ -3,8 +3,9 @@
 A matrix product of [t, i] and [i, o] is 2 t i o. A linear layer does one forward, one more for the gradient of its input if anything below it
 trains, and one more for that of its weight if it trains itself; an adapter is two such layers, i to r and r to o. Attention does two products of
 2 t t w forward (w is heads times their size) and four backward; of causal attention without a mask half is counted, since the
-rest is not computed. Convolutions are linear layers over three frames. The head is counted on the rows that it is given. Not counted: what frozen
-parts did before (their outputs are given), additions, norms, activations, softmax, the loss, the optimizer, and anything computed twice.
+rest is not computed. The language model's last layer is computed for the tokens that answer alone, but for keys and values. Convolutions
+are linear layers over three frames. The head is counted on the rows that it is given. Not counted: what frozen parts did before
+(their outputs are given), additions, norms, activations, softmax, the loss, the optimizer, and anything computed twice.
 """
 
 from __future__ import annotations
@@ -46,14 +47,17 @@ class Count:
         self._product(frames * layer.in_channels * _FILTER * layer.out_channels, trains=layer.weight.requires_grad)
         self._below_trains = self._below_trains or _trains(layer)
 
-    def block(self, block: nn.Module, sequences: int, length: int, *, computed: float) -> None:
-        """A transformer layer, of whose attention the share `computed` is."""
+    def block(self, block: nn.Module, sequences: int, length: int, *, computed: float, answering: int | None = None) -> None:
+        """A transformer layer, of whose attention the share `computed` is; with `answering`, for so many tokens of each sequence beside keys and values."""
+        asked = answering or length
         for number, names in enumerate(_STAGES):
-            layers = [module for name, module in block.named_modules() if name.rpartition(".")[2] in names]
-            self.stage(layers, sequences * length)
+            layers = {name.rpartition(".")[2]: module for name, module in block.named_modules() if name.rpartition(".")[2] in names}
+            of_all = [layer for name, layer in layers.items() if name in ("k_proj", "v_proj")]
+            self.stage([layer for layer in layers.values() if layer not in of_all], sequences * asked)
+            self.stage(of_all, sequences * length)
             if number == 0:
-                width = layers[0].out_features  # of the queries
-                self._product(2 * computed * sequences * length * length * width, trains=self._below_trains)
+                width = layers["q_proj"].out_features
+                self._product(2 * computed * sequences * asked * length * width, trains=self._below_trains)
 
     def _product(self, size: float, *, trains: bool, below_trains: bool | None = None) -> None:
         below = self._below_trains if below_trains is None else below_trains
@@ -75,10 +79,12 @@ def flops(model: Any, batch: Mapping[str, Tensor], depth: Depth | None, *, causa
         for layer in (inner.multi_modal_projector.linear_1, inner.multi_modal_projector.linear_2):
             count.stage([layer], chunks * joined)
     clips, length = batch["input_ids"].shape
-    for block in inner.language_model.layers:
+    *lower, last = inner.language_model.layers
+    for block in lower:
         count.block(block, clips, length, computed=causal_share)
-    rows = len(batch["logits_to_keep"]) if "logits_to_keep" in batch else length
-    count.stage([voxtral.lm_head(model)], clips * rows)
+    answering = len(batch["logits_to_keep"]) if "logits_to_keep" in batch else None
+    count.block(last, clips, length, computed=1.0 if answering else causal_share, answering=answering)
+    count.stage([voxtral.lm_head(model)], clips * (answering or length))
     return count.flops
 
 

@@ -8,11 +8,13 @@ of as many chunks and of nearly the same length go together, and as many at once
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from voxtune.model.batches import CHUNK_AUDIO_TOKENS, Encoder, Example
@@ -26,14 +28,19 @@ _CLIP_TOKENS = CHUNK_AUDIO_TOKENS + 73
 
 
 def loader(clips: PreparedClips, encoder: Encoder, settings: TrainSettings) -> DataLoader[Any]:
-    """Gives one optimizer step at a time, {MICRO_BATCHES: [a batch of `Encoder.training_batch` and its CLIP_NUMBERS, ...]}."""
-
-    def collate(examples: Sequence[Example]) -> dict[str, Any]:
-        batches = micro_batches(examples, settings.batch_size)
-        return {MICRO_BATCHES: [{**encoder.training_batch(some), CLIP_NUMBERS: torch.tensor([each.number for each in some])} for some in batches]}
-
+    """Gives one optimizer step at a time, as `collated`."""
     steps = Steps(clips, settings)
-    return _Loader(_Items(clips, steps), batch_sampler=steps, collate_fn=collate)
+    return _Loader(_Items(clips, steps), batch_sampler=steps, collate_fn=partial(collated, encoder=encoder, batch_size=settings.batch_size))
+
+
+def collated(examples: Sequence[Example], *, encoder: Encoder, batch_size: int) -> dict[str, Any]:
+    """{CLIP_NUMBERS: [b], MICRO_BATCHES: [a batch of `Encoder.training_batch` and its CLIP_NUMBERS, ...]}."""
+
+    def numbers(some: Sequence[Example]) -> Tensor:
+        return torch.tensor([each.number for each in some])
+
+    batches = [{**encoder.training_batch(some), CLIP_NUMBERS: numbers(some)} for some in micro_batches(examples, batch_size)]
+    return {CLIP_NUMBERS: numbers(examples), MICRO_BATCHES: batches}
 
 
 def micro_batches(examples: Sequence[Example], batch_size: int) -> list[list[Example]]:

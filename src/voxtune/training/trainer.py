@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,10 @@ def _warmup(ratio: float) -> float:
     return min(ratio, 0.999999)
 
 
+def _num_labels(batches: Sequence[dict[str, Tensor]]) -> int:
+    return sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
+
+
 class VoxtralTrainer(Trainer):
     """Trains on PreparedClips, validates by generation, and writes checkpoints that are complete or absent."""
 
@@ -120,7 +125,14 @@ class VoxtralTrainer(Trainer):
         # It counts even where it never stops: a resumed run may have it otherwise than before.
         self._patience = EarlyStoppingCallback(early_stopping_patience=settings.early_stopping or sys.maxsize)
         callbacks = [self.watch, self._patience]
-        super().__init__(model=model, args=args, data_collator=encoder.training_batch, train_dataset=train, eval_dataset=validation, callbacks=callbacks)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=partial(steps.collated, encoder=encoder, batch_size=settings.eval_batch_size),
+            train_dataset=train,
+            eval_dataset=validation,
+            callbacks=callbacks,
+        )
         self.remove_callback(PrinterCallback)  # prints every line of figures to standard output; Watch carries them instead
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -141,11 +153,13 @@ class VoxtralTrainer(Trainer):
                 return
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *_: Any, return_outputs: bool = False, **__: Any) -> Any:
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *_: Any, **__: Any) -> tuple[Tensor, None, None]:
         """Mean loss of a validation batch, with nothing beside it: WER comes from generation."""
         self._stop.check()
-        loss = summed_loss(model, inputs) / (inputs["labels"] != IGNORED).sum()
-        return (loss, {}) if return_outputs else loss
+        batches: list[dict[str, Tensor]] = inputs[steps.MICRO_BATCHES]
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = [summed_loss(model, self._prepare_inputs(batch)) for batch in batches]
+        return torch.stack(losses).sum() / _num_labels(batches), None, None
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *_: Any) -> Tensor:
         """All forward and backward passes of one optimizer step. Raises TrainingError when the loss is no number any more."""
@@ -153,7 +167,7 @@ class VoxtralTrainer(Trainer):
         if self.state.global_step == 0 and not self._run.first_batch.exists():
             self._show_first_batch(batches[0])
         model.train()
-        num_labels = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
+        num_labels = _num_labels(batches)
         losses = []
         for number, batch in enumerate(batches, start=1):
             with contextlib.nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
