@@ -85,6 +85,19 @@ def test_clips_go_together_by_chunks_and_length_within_a_budget(encoder: Encoder
     assert [len(some) for some in steps.micro_batches([_example(encoder, 600, 5, number) for number in range(2)], 1)] == [1, 1]
 
 
+def test_a_validation_batch_is_cut_like_a_step_and_counts_as_all_its_clips(encoder: Encoder) -> None:
+    """transformers weighs a batch's loss by the size of the first tensor that it finds in it."""
+    from transformers.trainer_pt_utils import find_batch_size
+
+    examples = [_example(encoder, *each) for each in [(1, 5, 0), (61, 20, 1), (2, 3, 2)]]
+    batch = steps.collated(examples, encoder=encoder, batch_size=8)
+    assert find_batch_size(batch) == 3
+    assert [each[steps.CLIP_NUMBERS].tolist() for each in batch[steps.MICRO_BATCHES]] == [[2, 0], [1]]
+    # Clips of unlike length apart have logits of their labels alone; together they would have those of all that lies between.
+    longest = [max(len(examples[place].loss_ids) for place in places) for places in ((2, 0), (1,))]
+    assert [len(each["logits_to_keep"]) for each in batch[steps.MICRO_BATCHES]] == longest
+
+
 def _gradients(encoder: Encoder, batches: list[list[Example]]) -> tuple[float, dict[str, Tensor]]:
     torch.manual_seed(0)
     model = voxtral.prepare_training(voxtral.load_base(TINY, FP32), make({"data": "x", "lora_dropout": 0, "freeze_audio_tower": True})).train()
