@@ -17,7 +17,7 @@ from tests.support.command import Command
 # Before any library of the Hub is loaded: no test may reach out, and Trackio's database is the test's own.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # As the command line has it, for what is trained in the tests' own process; before torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 ROOT = Path(__file__).parent.parent
 

@@ -83,8 +83,9 @@ def run(arguments: list[str]) -> int:
     # Before these libraries are loaded: their chatter belongs in train.log, and a fork's warning helps nobody here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads of torch that wait sleep: where anything else is at work, spinning ones make it many times slower (docs/performance.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # torch's threads spin while they wait for each other, 300,000 times: where anything else is at work, that makes it many times slower.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         code = cli.main(arguments, prog_name="voxtune", standalone_mode=False)
         return code if isinstance(code, int) else 0
