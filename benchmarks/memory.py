@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
-from transformers import VoxtralConfig, VoxtralForConditionalGeneration
 
-from voxtune.model import names, tower, voxtral
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.shapes import models
+from voxtune.model import tower, voxtral
 from voxtune.model.batches import IGNORED
 from voxtune.model.loss import summed_loss
-from voxtune.model.prepared import _TOGETHER
 from voxtune.model.tower import AudioPath
 from voxtune.settings import TrainSettings, make
 from voxtune.training import memory
@@ -48,25 +49,9 @@ SIDES = [*["train"] * 16, *["validation"] * 8, *["test"] * 2]
 """Of the demo voice's first clips, with --processes."""
 
 
-def _sizes(model_shape: str) -> Any:
-    if model_shape == "tiny":
-        return VoxtralConfig.from_pretrained(str(names.tiny_folder()))
-    audio: Any = {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 20, "intermediate_size": 5120, "num_mel_bins": 128}
-    heads: Any = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
-    text: Any = {"model_type": "llama", "hidden_size": 3072, "num_hidden_layers": 30, "intermediate_size": 8192, "vocab_size": 131_072, **heads}
-    return VoxtralConfig(audio_config=audio, text_config=text, audio_token_id=24)
-
-
 def _model(config: Any, settings: TrainSettings, precision: voxtral.Precision) -> Any:
     """A model to train, of random weights made on its device."""
-    torch.set_default_dtype(precision.frozen)
-    try:
-        with torch.device(precision.device):
-            base: Any = VoxtralForConditionalGeneration(config)
-    finally:
-        torch.set_default_dtype(torch.float32)
-    base.model.audio_tower.embed_positions.float()  # as from_pretrained leaves it
-    model: Any = voxtral.prepare_training(base, settings)
+    model: Any = voxtral.prepare_training(models.base(config, precision), settings)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})  # as transformers' Trainer does it
     return model.train()
@@ -85,7 +70,7 @@ def _batch(config: Any, clips: int) -> dict[str, torch.Tensor]:
 
 def _two_steps(model: Any, path: AudioPath | None, batch: dict[str, torch.Tensor], settings: TrainSettings, precision: voxtral.Precision) -> None:
     mel = torch.randn(settings.batch_size * settings.gradient_accumulation_steps, model.config.audio_config.num_mel_bins, 3_000)
-    features = mel if path is None else torch.cat([path.begin(some.to(precision.device)).cpu() for some in mel.split(_TOGETHER)])
+    features = mel if path is None else path.outputs(mel)
     del mel
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, fused=True)
@@ -125,7 +110,7 @@ def _peaks(config: Any, settings: TrainSettings, precision: voxtral.Precision) -
 
 
 def _measure_steps(model_shape: str, precisions: dict[str, voxtral.Precision], batches: list[int]) -> None:
-    config = _sizes(model_shape)
+    config = models.sizes(model_shape)
     for told, precision in precisions.items():
         for name, clips in ((name, clips) for name in VARIANTS for clips in batches):
             settings = make({"data": "-", "eval_batch_size": 1, "batch_size": clips, **VARIANTS[name]})

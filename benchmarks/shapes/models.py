@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import VoxtralConfig, VoxtralForConditionalGeneration
 
 from voxtune.model import names, voxtral
 from voxtune.model.batches import Encoder, Example
 from voxtune.model.mel import CHUNK_MEL_FRAMES
-from voxtune.model.prepared import _TOGETHER
 from voxtune.model.tower import AudioPath
 from voxtune.model.voxtral import Precision
 
@@ -62,10 +60,7 @@ def clips(encoder: Encoder, config: Any, count: int) -> list[Example]:
     return found
 
 
-def heard(examples: Sequence[Example], path: AudioPath, precision: Precision) -> list[Example]:
+def heard(examples: Sequence[Example], path: AudioPath) -> list[Example]:
     """The clips with what the frozen part gives in place of their mel, as PreparedClips keeps it."""
-    groups: list[Tensor] = []
-    for start in range(0, len(examples), _TOGETHER):
-        mel = torch.cat([example.features for example in examples[start : start + _TOGETHER]])
-        groups += path.begin(mel.to(precision.device)).cpu().split(1)
-    return [replace(example, sound=output.clone()) for example, output in zip(examples, groups, strict=True)]
+    outputs = path.outputs(torch.cat([example.features for example in examples])).split(1)
+    return [replace(example, sound=output.clone()) for example, output in zip(examples, outputs, strict=True)]

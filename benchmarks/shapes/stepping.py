@@ -106,9 +106,9 @@ class Ours(Training):
         """Of the frozen part, a clip: what an epoch without the cache, or the first, takes besides."""
         if depth.layers:
             self.depth, path = depth, AudioPath(model, depth, precision)
-            models.heard(examples[:1], path, precision)  # so that libraries are loaded
+            models.heard(examples[:1], path)  # so that libraries are loaded
             began = now(precision)
-            examples = models.heard(examples, path, precision)
+            examples = models.heard(examples, path)
             self.hearing_s = (now(precision) - began) / len(examples)
         self._encoder = encoder
         super().__init__(model, settings, precision, examples)

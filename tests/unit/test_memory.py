@@ -184,7 +184,7 @@ def test_more_of_anything_takes_more_memory() -> None:
 def test_clips_are_kept_in_ram_up_to_a_budget() -> None:
     assert memory.KEPT_BYTES == prepared.DEFAULT_BUDGET_BYTES
     assert activations._VARIANTS == prepared.VARIANTS
-    assert activations._TOGETHER == prepared._TOGETHER
+    assert activations._TOGETHER == tower.TOGETHER
     assert activations.CLIP_TOKENS == steps._CLIP_TOKENS
     many = memory.Extent(longest_s=20, text_tokens=60, total_s=2_000, total_chunks=100)
 

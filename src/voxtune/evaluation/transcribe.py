@@ -125,7 +125,7 @@ def prompts_of(file: Path, encoder: Encoder, *, language: str | None) -> list[Ex
 
 def begun(prompts: Sequence[Example], path: AudioPath) -> list[Example]:
     """The prompts after what is frozen of the audio path, for models that share it."""
-    return [replace(prompt, sound=path.begin(prompt.features).cpu()) for prompt in prompts]
+    return [replace(prompt, sound=path.outputs(prompt.features)) for prompt in prompts]
 
 
 def transcribe_files(

@@ -23,10 +23,10 @@ import numpy as np
 import soxr
 from torch import Tensor
 
-from voxtune.audio import CHUNK_S, SAMPLE_RATE_HZ, Wave
+from voxtune.audio import SAMPLE_RATE_HZ, Wave
+from voxtune.model.mel import CHUNK_SAMPLES
 from voxtune.settings import Augment
 
-_CHUNK_SAMPLES = round(CHUNK_S * SAMPLE_RATE_HZ)
 _DRAWN_BY = 1
 """To be raised when the code below makes something else of the same magnitudes, so that nothing kept on disk is taken for it."""
 
@@ -122,7 +122,7 @@ def _digest(*facts: object) -> bytes:
 
 def _at_speed(wave: Wave, speed: float) -> Wave:
     """The same played at `speed`, or at the slowest that its chunks have room for."""
-    room = -(-len(wave) // _CHUNK_SAMPLES) * _CHUNK_SAMPLES
+    room = -(-len(wave) // CHUNK_SAMPLES) * CHUNK_SAMPLES
     played = soxr.resample(wave, SAMPLE_RATE_HZ * max(speed, len(wave) / room), SAMPLE_RATE_HZ)
     return np.asarray(played[:room], dtype=np.float32)  # soxr rounds the length, and could round it up
 

@@ -54,7 +54,7 @@ class Example:
     @property
     def num_chunks(self) -> int:
         """Chunks of 30 s."""
-        return self.sound.num_chunks if isinstance(self.sound, Mel) else len(self.sound)
+        return _num_chunks(self.sound)
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -70,6 +70,10 @@ class Example:
     def loss_ids(self) -> list[int]:
         """The tokens that carry loss."""
         return [label for label in self.labels if label != IGNORED]
+
+
+def _num_chunks(sound: Sound) -> int:
+    return sound.num_chunks if isinstance(sound, Mel) else len(sound)
 
 
 class Encoder:
@@ -116,7 +120,7 @@ class Encoder:
 
     def around(self, sound: Sound, *, language: str | None, answer: Sequence[int], duration_s: float, number: int = -1) -> Example:
         """The example of a sound that is there already, with the tokens of its answer."""
-        prompt = self.prompt(sound.num_chunks if isinstance(sound, Mel) else len(sound), language)
+        prompt = self.prompt(_num_chunks(sound), language)
         labels = [*[IGNORED] * len(prompt), *answer]
         return Example(input_ids=[*prompt, *answer], labels=labels, sound=sound, duration_s=duration_s, number=number)
 

@@ -29,8 +29,6 @@ DEFAULT_BUDGET_BYTES = 2 << 30
 """Memory for what is kept of clips. A chunk of 30 s on the 3B is 2.3 MB of embeddings, a second of log-mel 51 KB."""
 VARIANTS = 4
 """Of each clip, where it is altered and its outputs are kept: as recorded, and three others, in turn."""
-_TOGETHER = 4
-"""Chunks that go through the tower at once."""
 _WORKERS = 4
 
 
@@ -180,9 +178,8 @@ class PreparedClips(Dataset[Example], Sequence[Example]):
             return []
         assert self._path is not None, "only with a frozen part"
         chunks = torch.cat([mel.chunks() for mel in mels])
-        done = torch.cat([self._path.begin(some).cpu() for some in chunks.split(_TOGETHER)])
         # Clones: a piece of a larger tensor would hold all of it in memory.
-        return [each.clone() for each in done.split([mel.num_chunks for mel in mels])]
+        return [each.clone() for each in self._path.outputs(chunks).split([mel.num_chunks for mel in mels])]
 
     def _is_right(self, item: Item, kept: Tensor) -> bool:
         """Whether the model gives, as far as its number type can tell, what was kept: asked of the first clip that comes from the disk."""
@@ -202,8 +199,8 @@ class PreparedClips(Dataset[Example], Sequence[Example]):
 
     def _fetch(self, item: Item) -> Heard:
         """The output that was kept on the disk, or the mel. Called from several threads."""
-        if self._kept is not None and (kept := self._kept.get(self._key(item))) is not None:
-            return Heard(key=self._key(item), sound=kept[0], duration_s=kept[1])
+        if self._kept is not None and (kept := self._kept.get(key := self._key(item))) is not None:
+            return Heard(key=key, sound=kept[0], duration_s=kept[1])
         return self._read(item)
 
     def _read(self, item: Item) -> Heard:

@@ -12,7 +12,6 @@ Shape letters: n chunks of 30 s, d width of the tower, h width of the language m
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,9 @@ from voxtune.settings import TrainSettings
 
 _VERSION = 1
 """Of what is computed here and in `mel`: another number makes everything that was kept be computed again."""
+
+TOGETHER = 4
+"""Chunks that go through the frozen part at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +70,6 @@ class AudioPath:
         self._stock = type(self._inner).get_audio_features.__get__(self._inner)
         self._inner.get_audio_features = self._finish
 
-    @property
-    def chunk_bytes(self) -> int:
-        """What is kept of one chunk, at least: two bytes a number."""
-        return 2 * math.prod(self._embeddings if self.depth.projected else self._frames)
-
     @torch.no_grad()
     def begin(self, mel: Tensor) -> Tensor:
         """What is kept of [n, 128, 3000]: frames [n, 1500, d], or embeddings [n, 375, h]; on the model's device, in the type it comes out in."""
@@ -84,6 +81,10 @@ class AudioPath:
                 return self._embed(frames) if self.depth.projected else frames
         finally:
             self._tower.train(was_training)
+
+    def outputs(self, mel: Tensor) -> Tensor:
+        """As `begin`, of any number of chunks: a few at a time, and on the CPU."""
+        return torch.cat([self.begin(some).cpu() for some in mel.split(TOGETHER)])
 
     def fingerprint(self) -> str:
         """A hash of all that decides what `begin` gives but the mel: weights, sizes, depth, number types, device."""

@@ -14,7 +14,7 @@ from voxtune.audio import CHUNK_S
 from voxtune.settings import TrainSettings
 from voxtune.training.shape import CHUNK_FRAMES, Linear, Shape
 
-_TOGETHER = 4  # chunks that go through the frozen part of the tower at once: model/prepared.py
+_TOGETHER = 4  # chunks that go through the frozen part of the tower at once: model/tower.py
 _VARIANTS = 4  # of each clip where it is altered and kept: model/prepared.py
 CLIP_TOKENS = 448
 """That `batch_size` clips may have each: training/steps.py."""
@@ -220,7 +220,7 @@ class Numbers:
             wide = 10 * ffn + 2 * d if self.autocast and not self.full else c * ((2 if self.full else 3) * ffn + 4 * d)
             yield 0, validated * (wide + self.frame_bytes), 0
         given, keys = validated * self.frame_bytes, shape.lm_kv_heads * shape.lm_head_dim
-        columns = self.batch.text_tokens + 1 + (self.batch.chunks - 1) * _AUDIO_TOKENS  # clips of any length are together here
+        columns = self.batch.text_tokens + 1 + (self.batch.chunks - 1) * _AUDIO_TOKENS  # as if clips of any length were together
         yield 0, given + clips * length * 12 * h, clips * columns * shape.vocab * (8 + 2 * self.autocast)
         yield 0, given + clips * length * (2 * shape.lm_layers * keys * c + c * (3 * shape.lm_ffn + 4 * h)), 0  # generation keeps keys and values
 

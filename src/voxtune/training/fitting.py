@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxtune import settings as settings_files
-from voxtune.training import checkpoints
+from voxtune.training import checkpoints, machine
 from voxtune.training.budget import Need
 from voxtune.training.events import Events
 from voxtune.workspace import RunFolder
@@ -73,5 +73,5 @@ def settle(run: RunFolder, need: Need, events: Events) -> Need:
 def _give_back_at_once() -> None:
     """What training.runs asks of glibc for a run with checkpointing, asked of a process that is there already."""
     libc: Any = ctypes.CDLL(None)
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ and hasattr(libc, "gnu_get_libc_version"):
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+    if machine.MMAP_VARIABLE not in os.environ and hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(_M_MMAP_THRESHOLD, machine.MMAP_THRESHOLD_BYTES)

@@ -147,7 +147,8 @@ class _Rehearsal:
         self._model.eval()
         began = time.monotonic()
         with torch.inference_mode():
-            self._loss(self._encoder.training_batch(examples), learns=False)
+            for batch in steps.collated(examples, encoder=self._encoder, batch_size=self._settings.eval_batch_size)[steps.MICRO_BATCHES]:
+                self._loss(batch, learns=False)
         prompts = [each.prompt for each in examples]
         score(self._model, self._encoder, clips, prompts, self._precision, batch_size=self._settings.eval_batch_size)
         return time.monotonic() - began, heard_s

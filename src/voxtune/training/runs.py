@@ -96,8 +96,8 @@ def _environment(run: RunFolder, settings: TrainSettings) -> Mapping[str, str]:
     environment = {**os.environ, process.RUN_VARIABLE: str(run.path.resolve())}
     environment |= {"PYTHONUNBUFFERED": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
     if settings.gradient_checkpointing:
-        # Who asks for less memory gets it on the CPU too: glibc then gives large blocks back at once, for a quarter more time (docs/performance.md).
-        environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
+        # Who asks for less memory gets it on the CPU too.
+        environment.setdefault(machine.MMAP_VARIABLE, str(machine.MMAP_THRESHOLD_BYTES))
     if settings.model == names.TINY or Path(settings.model).is_dir():
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
             environment.pop(name, None)
