@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "voxtune"
 
 # Each may import only from those above it. `cli` is the shell: it may import all.
 ORDER = [
-    *("errors", "versions", "files", "workspace", "languages", "settings", "phrases", "containers", "audio"),
+    *("errors", "versions", "startup", "files", "workspace", "languages", "settings", "phrases", "containers", "audio"),
     *("recordings.quality", "recordings.takes", "recordings.reading"),
     *("dataset.clips", "dataset.split", "dataset.parallel", "dataset.checks", "dataset.transcripts", "dataset.store", "dataset.exporters", "dataset.recorded"),
     *("dataset.transcript_lines", "dataset.uploads"),

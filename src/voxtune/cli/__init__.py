@@ -13,7 +13,7 @@ import traceback
 
 import click
 
-from voxtune import __version__
+from voxtune import __version__, startup
 from voxtune.errors import MissingDependencyError, VoxtuneError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -73,19 +73,16 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    startup.end()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are told on standard error."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    # Before these libraries are loaded: their chatter belongs in train.log, and a fork's warning helps nobody here.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # torch's threads spin while they wait for each other, 300,000 times: where anything else is at work, that makes it many times slower.
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    startup.begin()
     try:
         code = cli.main(arguments, prog_name="voxtune", standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtune import settings as settings_files
+from voxtune import startup
 from voxtune.errors import VoxtuneError
 from voxtune.model import names
 from voxtune.settings import TrainSettings
@@ -76,6 +77,7 @@ class Pair:
 
 def main() -> None:
     """Answer until nobody asks any more."""
+    startup.begin()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from voxtune import files
+from voxtune import files, startup
 from voxtune.errors import InUseError
 from voxtune.training import device_queue, failures, opening
 from voxtune.training import status as status_file
@@ -21,6 +21,7 @@ _HANDOVER_S = 30.0
 
 def main(folder: str, *options: str) -> int:
     """Work on the run in `folder`, when it is its turn. Gives the exit code: 0 if the run stopped or finished."""
+    startup.begin()
     run = RunFolder(Path(folder))
     try:
         with files.locked(run.lock, wait_s=_HANDOVER_S):
@@ -65,4 +66,6 @@ def _turn(run: RunFolder, status: StatusFile, devices: Sequence[str]) -> Iterato
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    ended = main(*sys.argv[1:])
+    startup.end()
+    sys.exit(ended)
