@@ -137,6 +137,7 @@ def test_resuming_keeps_what_was_learned(undisturbed: Undisturbed, small: Small)
         validation=clips,
         validate=lambda _: pytest.fail("no validation is due"),
         settings=settings,
+        precision=precision,
         run=run,
         events=Events(run, settings),
         status=StatusFile(run, status.read(run)),

@@ -62,10 +62,10 @@ def test_a_loader_gives_whole_steps_and_skips_them_as_transformers_resumes(prepa
     settings = make({"data": "x", "batch_size": 2, "gradient_accumulation_steps": 2})
     whole = steps.loader(prepared, encoder, settings)
     whole.set_epoch(3)
-    seen = [[number for batch in step[steps.MICRO_BATCHES] for number in batch[steps.CLIP_NUMBERS].tolist()] for step in whole]
+    seen = [[number for batches in step[steps.ROUNDS] for batch in batches for number in batch[steps.CLIP_NUMBERS].tolist()] for step in whole]
     skipping = skip_first_batches(steps.loader(prepared, encoder, settings), 2)
     skipping.batch_sampler.batch_sampler.set_epoch(3)
-    rest = [[number for batch in step[steps.MICRO_BATCHES] for number in batch[steps.CLIP_NUMBERS].tolist()] for step in skipping]
+    rest = [[number for batches in step[steps.ROUNDS] for batch in batches for number in batch[steps.CLIP_NUMBERS].tolist()] for step in skipping]
     assert rest == seen[2:]
 
 
@@ -92,10 +92,20 @@ def test_a_validation_batch_is_cut_like_a_step_and_counts_as_all_its_clips(encod
     examples = [_example(encoder, *each) for each in [(1, 5, 0), (61, 20, 1), (2, 3, 2)]]
     batch = steps.collated(examples, encoder=encoder, batch_size=8)
     assert find_batch_size(batch) == 3
-    assert [each[steps.CLIP_NUMBERS].tolist() for each in batch[steps.MICRO_BATCHES]] == [[2, 0], [1]]
+    assert [each[steps.CLIP_NUMBERS].tolist() for (each,) in batch[steps.ROUNDS]] == [[2, 0], [1]]
     # Clips of unlike length apart have logits of their labels alone; together they would have those of all that lies between.
     longest = [max(len(examples[place].loss_ids) for place in places) for places in ((2, 0), (1,))]
-    assert [len(each["logits_to_keep"]) for each in batch[steps.MICRO_BATCHES]] == longest
+    assert [len(each["logits_to_keep"]) for (each,) in batch[steps.ROUNDS]] == longest
+
+
+@pytest.mark.parametrize(
+    ("at_once", "shares"), [(1, [[2, 5, 0, 7], [4]]), (2, [[2, 5], [0, 7], [4]]), (3, [[2, 5], [0, 7], [4]]), (9, [[2], [5], [0], [7], [4]])]
+)
+def test_what_is_in_memory_together_is_shared_out_among_passes(encoder: Encoder, at_once: int, shares: list[list[int]]) -> None:
+    examples = [_example(encoder, *each) for each in [(1, 5, 0), (2, 3, 2), (1, 60, 4), (1, 4, 5), (3, 6, 7)]]
+    rounds = steps.collated(examples, encoder=encoder, batch_size=4, at_once=at_once)[steps.ROUNDS]
+    assert [sum(len(batch["labels"]) for batch in batches) for batches in rounds] == [4, 1], "as many in memory as one after the other"
+    assert [batch[steps.CLIP_NUMBERS].tolist() for batches in rounds for batch in batches] == shares
 
 
 def _gradients(encoder: Encoder, batches: list[list[Example]]) -> tuple[float, dict[str, Tensor]]:
@@ -166,7 +176,11 @@ def test_the_last_layer_is_as_it_was_afterwards(encoder: Encoder) -> None:
     assert torch.allclose(summed_loss(model, batch), stock, rtol=1e-5)
     with pytest.raises(KeyError):
         summed_loss(model, {name: batch[name] for name in ("input_ids", "labels", "logits_to_keep")})
-    assert "forward" not in vars(layer)
+    seen: list[torch.Size] = []
+    layer.register_forward_hook(lambda _, __, out: seen.append(out.shape))
+    with torch.no_grad():
+        model(input_ids=torch.tensor([[1, 3, 4]]))
+    assert seen == [torch.Size([1, 3, 128])]
     model.train()
     model.activation_checkpointing_enable({"use_reentrant": False})
     again = summed_loss(model, batch)

@@ -104,6 +104,16 @@ def test_generation_hears_the_same(encoder: Encoder) -> None:
     assert torch.equal(*heard)
 
 
+def test_what_comes_of_a_clip_does_not_depend_on_its_company(encoder: Encoder) -> None:
+    """So that a run which finds some outputs kept and computes others ends as one that computed all."""
+    path = AudioPath(voxtral.load_base(TINY, FP32), Depth(layers=3, projected=True), FP32)
+    chunks = torch.cat([encoder.mel(speech_like(each)).chunks() for each in (1.0, 2.0, 3.0, 4.0, 5.0)])
+    together = path.outputs(chunks)
+    assert all(torch.equal(path.outputs(chunks[place : place + 1]), together[place : place + 1]) for place in range(5))
+    assert torch.equal(path.outputs(chunks[3:]), together[3:])
+    assert torch.allclose(path.begin(chunks), together, rtol=1e-4, atol=1e-5)
+
+
 def _changed(change: Callable[[Any], Any]) -> str:
     model = voxtral.load_base(TINY, FP32)
     with torch.no_grad():

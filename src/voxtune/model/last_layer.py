@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +20,12 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, rotate_h
 
 from voxtune.model import voxtral
 
+_answers: ContextVar[Tensor | None] = ContextVar("_answers", default=None)
+
 
 @contextlib.contextmanager
 def answering(model: nn.Module, where: Tensor) -> Iterator[bool]:
-    """Within, the model's last hidden states [b, k, h] are those at the positions `where` [k] alone; False if this model cannot do that.
+    """Within, in this thread, the model's last hidden states [b, k, h] are those at the positions `where` [k] alone; False if it cannot do that.
 
     For batches without a mask or a cache of keys and values. With gradient checkpointing a layer is computed again in the backward pass,
     after the end of the block, so it is left as it is.
@@ -30,15 +34,21 @@ def answering(model: nn.Module, where: Tensor) -> Iterator[bool]:
     if type(layer) is not LlamaDecoderLayer or layer.self_attn.attention_dropout or (layer.training and layer.gradient_checkpointing):
         yield False
         return
-
-    def forward(hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: Any) -> Tensor:
-        return _rows(layer, hidden, position_embeddings, where)
-
-    vars(layer)["forward"] = forward  # of this one module alone
+    vars(layer).setdefault("forward", partial(_forward, layer))  # of this one module alone
+    token = _answers.set(where)
     try:
         yield True
     finally:
-        del vars(layer)["forward"]
+        _answers.reset(token)
+
+
+def _forward(layer: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Stands for the layer's own `forward`, which it is outside of `answering`."""
+    where = _answers.get()
+    if where is None:
+        stock: Tensor = type(layer).forward(layer, hidden_states, *args, **kwargs)
+        return stock
+    return _rows(layer, hidden_states, kwargs["position_embeddings"], where)
 
 
 def _rows(layer: Any, hidden: Tensor, position_embeddings: tuple[Tensor, Tensor], where: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ Shape letters: n chunks of 30 s, d width of the tower, h width of the language m
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from voxtune.errors import ModelError
-from voxtune.model import voxtral
+from voxtune.model import cores, voxtral
 from voxtune.model.batches import CHUNK_AUDIO_TOKENS
 from voxtune.model.mel import CHUNK_MEL_FRAMES
 from voxtune.model.voxtral import Precision
@@ -70,21 +71,35 @@ class AudioPath:
         self._stock = type(self._inner).get_audio_features.__get__(self._inner)
         self._inner.get_audio_features = self._finish
 
-    @torch.no_grad()
     def begin(self, mel: Tensor) -> Tensor:
         """What is kept of [n, 128, 3000]: frames [n, 1500, d], or embeddings [n, 375, h]; on the model's device, in the type it comes out in."""
-        was_training = self._tower.training
-        self._tower.eval()
-        try:
-            with torch.autocast(self._precision.device, dtype=torch.bfloat16, enabled=self._precision.autocast):
-                frames = self._climb(self._front(mel), 0, self.depth.layers)
-                return self._embed(frames) if self.depth.projected else frames
-        finally:
-            self._tower.train(was_training)
+        with self._at_rest():
+            return self._begin(mel)
 
     def outputs(self, mel: Tensor) -> Tensor:
         """As `begin`, of any number of chunks: a few at a time, and on the CPU."""
-        return torch.cat([self.begin(some).cpu() for some in mel.split(TOGETHER)])
+        with self._at_rest():
+            return torch.cat([self._few(some) for some in mel.split(TOGETHER)])
+
+    @contextlib.contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        was_training = self._tower.training
+        self._tower.eval()
+        try:
+            yield
+        finally:
+            self._tower.train(was_training)
+
+    def _few(self, mel: Tensor) -> Tensor:
+        if self._precision.device == "cpu":
+            return torch.cat(cores.side_by_side(self._begin, mel.split(1)))
+        return self._begin(mel).cpu()
+
+    @torch.no_grad()
+    def _begin(self, mel: Tensor) -> Tensor:
+        with torch.autocast(self._precision.device, dtype=torch.bfloat16, enabled=self._precision.autocast):
+            frames = self._climb(self._front(mel), 0, self.depth.layers)
+            return self._embed(frames) if self.depth.projected else frames
 
     def fingerprint(self) -> str:
         """A hash of all that decides what `begin` gives but the mel: weights, sizes, depth, number types, device."""

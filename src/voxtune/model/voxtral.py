@@ -19,6 +19,7 @@ from torch import nn
 from transformers import AutoProcessor, BitsAndBytesConfig, PretrainedConfig, VoxtralForConditionalGeneration, VoxtralProcessor
 
 from voxtune.errors import MissingDependencyError, ModelError, SettingsError
+from voxtune.model import dropout
 from voxtune.model.loading_errors import config_file, explain, first_line
 from voxtune.model.names import ModelPlace
 from voxtune.settings import PARTS, TrainSettings
@@ -166,7 +167,9 @@ def _with_lora(model: VoxtralForConditionalGeneration, settings: TrainSettings, 
         bias="none",
         revision=revision,
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    dropout.install(adapted)
+    return adapted
 
 
 def _unfreeze(model: VoxtralForConditionalGeneration, settings: TrainSettings) -> VoxtralForConditionalGeneration:

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from voxtune.dataset.clips import Clip
 from voxtune.evaluation.validation import score
-from voxtune.model import names, voxtral
+from voxtune.model import cores, names, voxtral
 from voxtune.model.augmentation import Augmentation
 from voxtune.model.batches import IGNORED, Encoder
 from voxtune.model.loss import summed_loss
 from voxtune.model.prepared import VARIANTS, PreparedClips, hearing
 from voxtune.settings import TrainSettings
-from voxtune.training import budget, fitting, opening, steps
+from voxtune.training import budget, fitting, opening, passes, steps
 from voxtune.training.pace import steps_an_epoch, total_steps, validations_left
+from voxtune.training.passes import Batch
 
 TIMED_STEPS = 4
 """After one to warm up; of two epochs each way, as recorded and altered, where clips are altered."""
@@ -112,31 +113,41 @@ class _Rehearsal:
         settings = self._settings
         augmentation = None if settings.augment == "off" else Augmentation(settings.augment, seed=settings.seed)
         clips = PreparedClips(self._sides["train"], self._encoder, hearing=self._hearing, augmentation=augmentation)
-        loader: Any = steps.loader(clips, self._encoder, settings)
+        loader: Any = steps.loader(clips, self._encoder, settings, at_once=passes.at_once(settings, self._precision))
         optimizer = torch.optim.AdamW([each for each in self._model.parameters() if each.requires_grad], lr=0.0, fused=True)
         steps_s, heard_s = [], []
         for epoch in range(1 + TIMED_STEPS):
             loader.set_epoch(epoch)
             began = time.monotonic()
-            batches: list[dict[str, Tensor]] = next(iter(loader))[steps.MICRO_BATCHES]
-            heard_s.append((time.monotonic() - began) / sum(len(batch["labels"]) for batch in batches))
+            rounds: list[list[Batch]] = next(iter(loader))[steps.ROUNDS]
+            heard_s.append((time.monotonic() - began) / sum(len(batch["labels"]) for batches in rounds for batch in batches))
             began = time.monotonic()
             self._model.train()
-            losses = [self._loss(batch, learns=True) for batch in batches]
+            losses = [loss for batches in rounds for loss in self._learned(batches)]
             optimizer.step()
             optimizer.zero_grad()
             torch.stack(losses).tolist()  # waits for the device
             steps_s.append(time.monotonic() - began)
         return fmean(steps_s[1:]), fmean(heard_s[2::2]), fmean(heard_s[1::2])
 
-    def _loss(self, batch: dict[str, Tensor], *, learns: bool) -> Tensor:
+    def _learned(self, batches: list[Batch]) -> list[Tensor]:
+        """Losses of a round, whose gradients the weights have then."""
+        if passes.are_apart(self._settings, self._precision):
+            return passes.backward(self._model, batches, self._loss)
+        losses = [self._loss(batch) for batch in batches]
+        for loss in losses:
+            loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        return [loss.detach() for loss in losses]
+
+    def _loss(self, batch: Batch) -> Tensor:
         num_labels = (batch["labels"] != IGNORED).sum()
         there = {name: value.to(self._precision.device) for name, value in batch.items()}
         with torch.autocast(self._precision.device, dtype=torch.bfloat16, enabled=self._precision.autocast):
-            loss = summed_loss(self._model, there) / num_labels
-        if learns:
-            loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
-        return loss.detach()
+            return summed_loss(self._model, there) / num_labels
+
+    def _loss_alone(self, batch: Batch) -> Tensor:
+        with torch.inference_mode():
+            return self._loss(batch)
 
     def _validation(self, clips: list[Clip]) -> tuple[float, float]:
         """Seconds of validating some clips, without and for hearing one of them."""
@@ -146,9 +157,9 @@ class _Rehearsal:
         heard_s = (time.monotonic() - began) / len(clips)
         self._model.eval()
         began = time.monotonic()
-        with torch.inference_mode():
-            for batch in steps.collated(examples, encoder=self._encoder, batch_size=self._settings.eval_batch_size)[steps.MICRO_BATCHES]:
-                self._loss(batch, learns=False)
+        together = passes.at_once(self._settings, self._precision)
+        for batches in steps.collated(examples, encoder=self._encoder, batch_size=self._settings.eval_batch_size, at_once=together)[steps.ROUNDS]:
+            cores.side_by_side(self._loss_alone, batches)
         prompts = [each.prompt for each in examples]
         score(self._model, self._encoder, clips, prompts, self._precision, batch_size=self._settings.eval_batch_size)
         return time.monotonic() - began, heard_s

@@ -21,30 +21,43 @@ from voxtune.model.batches import CHUNK_AUDIO_TOKENS, Encoder, Example
 from voxtune.model.prepared import Item, PreparedClips
 from voxtune.settings import TrainSettings
 
-MICRO_BATCHES = "micro_batches"
+ROUNDS = "rounds"
 CLIP_NUMBERS = "clip_numbers"
 _CLIP_TOKENS = CHUNK_AUDIO_TOKENS + 73
 """Of a clip of one chunk with its prompt and a transcript of 60 tokens: `batch_size` of these may go together, of longer ones fewer."""
 
 
-def loader(clips: PreparedClips, encoder: Encoder, settings: TrainSettings) -> DataLoader[Any]:
+def loader(clips: PreparedClips, encoder: Encoder, settings: TrainSettings, *, at_once: int = 1) -> DataLoader[Any]:
     """Gives one optimizer step at a time, as `collated`."""
     steps = Steps(clips, settings)
-    return _Loader(_Items(clips, steps), batch_sampler=steps, collate_fn=partial(collated, encoder=encoder, batch_size=settings.batch_size))
+    collate = partial(collated, encoder=encoder, batch_size=settings.batch_size, at_once=at_once)
+    return _Loader(_Items(clips, steps), batch_sampler=steps, collate_fn=collate)
 
 
-def collated(examples: Sequence[Example], *, encoder: Encoder, batch_size: int) -> dict[str, Any]:
-    """{CLIP_NUMBERS: [b], MICRO_BATCHES: [a batch of `Encoder.training_batch` and its CLIP_NUMBERS, ...]}."""
+def collated(examples: Sequence[Example], *, encoder: Encoder, batch_size: int, at_once: int = 1) -> dict[str, Any]:
+    """{CLIP_NUMBERS: [b], ROUNDS: lists of at most `at_once` batches of `Encoder.training_batch` with their CLIP_NUMBERS}.
+
+    What is in memory at the same time is a round: its batches may go through the model side by side.
+    """
 
     def numbers(some: Sequence[Example]) -> Tensor:
         return torch.tensor([each.number for each in some])
 
-    batches = [{**encoder.training_batch(some), CLIP_NUMBERS: numbers(some)} for some in micro_batches(examples, batch_size)]
-    return {CLIP_NUMBERS: numbers(examples), MICRO_BATCHES: batches}
+    def batch(some: Sequence[Example]) -> dict[str, Tensor]:
+        return {**encoder.training_batch(some), CLIP_NUMBERS: numbers(some)}
+
+    rounds = [[batch(part) for part in _shared_out(some, at_once)] for some in micro_batches(examples, batch_size)]
+    return {CLIP_NUMBERS: numbers(examples), ROUNDS: rounds}
+
+
+def _shared_out(examples: list[Example], parts: int) -> list[list[Example]]:
+    """In at most so many parts of nearly equal size."""
+    size = -(-len(examples) // parts)
+    return [examples[start : start + size] for start in range(0, len(examples), size)]
 
 
 def micro_batches(examples: Sequence[Example], batch_size: int) -> list[list[Example]]:
-    """The examples of a step as forward passes: of as many chunks each, shortest first, at most `batch_size` and the tokens of as many clips."""
+    """The examples of a step that are in memory together: of as many chunks each, shortest first, at most `batch_size` and the tokens of as many clips."""
     found: list[list[Example]] = []
     for example in sorted(examples, key=lambda each: (each.num_chunks, len(each.input_ids), each.number)):
         last = found[-1] if found else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,17 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traini
 
 from voxtune import files
 from voxtune.evaluation.validation import Scores
-from voxtune.model import voxtral
+from voxtune.model import cores, voxtral
 from voxtune.model.batches import IGNORED, Encoder, Example
 from voxtune.model.loss import summed_loss
 from voxtune.model.prepared import PreparedClips
 from voxtune.model.voxtral import Precision
 from voxtune.settings import TrainSettings
-from voxtune.training import checkpoints, resuming, steps
+from voxtune.training import checkpoints, passes, resuming, steps
 from voxtune.training.events import Events
 from voxtune.training.losses import Losses
 from voxtune.training.pace import total_steps
+from voxtune.training.passes import Batch
 from voxtune.training.status import StatusFile
 from voxtune.training.stopping import StopRequest
 from voxtune.training.watch import SELECTION, Watch
@@ -88,8 +89,8 @@ def _warmup(ratio: float) -> float:
     return min(ratio, 0.999999)
 
 
-def _num_labels(batches: Sequence[dict[str, Tensor]]) -> int:
-    return sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
+def _num_labels(rounds: Sequence[Sequence[Batch]]) -> int:
+    return sum(int((batch["labels"] != IGNORED).sum()) for batches in rounds for batch in batches)
 
 
 class VoxtralTrainer(Trainer):
@@ -105,12 +106,14 @@ class VoxtralTrainer(Trainer):
         validation: PreparedClips,
         validate: Validate,
         settings: TrainSettings,
+        precision: Precision,
         run: RunFolder,
         events: Events,
         status: StatusFile,
         stop: StopRequest,
     ) -> None:
         self._encoder = encoder
+        self._apart, self._at_once = passes.are_apart(settings, precision), passes.at_once(settings, precision)
         self._train = train
         self._validation = validation
         self._validate = validate
@@ -128,7 +131,7 @@ class VoxtralTrainer(Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=partial(steps.collated, encoder=encoder, batch_size=settings.eval_batch_size),
+            data_collator=partial(steps.collated, encoder=encoder, batch_size=settings.eval_batch_size, at_once=self._at_once),
             train_dataset=train,
             eval_dataset=validation,
             callbacks=callbacks,
@@ -137,7 +140,7 @@ class VoxtralTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One optimizer step at a time."""
-        return steps.loader(self._train, self._encoder, self._settings)
+        return steps.loader(self._train, self._encoder, self._settings, at_once=self._at_once)
 
     def run_from(self, checkpoint: Path | None) -> None:
         """Train, from a checkpoint if one is given; one of a run that had come to its end is taken as it is."""
@@ -156,39 +159,56 @@ class VoxtralTrainer(Trainer):
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *_: Any, **__: Any) -> tuple[Tensor, None, None]:
         """Mean loss of a validation batch, with nothing beside it: WER comes from generation."""
         self._stop.check()
-        batches: list[dict[str, Tensor]] = inputs[steps.MICRO_BATCHES]
-        with torch.no_grad(), self.compute_loss_context_manager():
-            losses = [summed_loss(model, self._prepare_inputs(batch)) for batch in batches]
-        return torch.stack(losses).sum() / _num_labels(batches), None, None
+        rounds: list[list[Batch]] = inputs[steps.ROUNDS]
+
+        def loss(batch: Batch) -> Tensor:
+            with torch.no_grad():
+                return self._summed_loss(model, batch)
+
+        losses = [each for batches in rounds for each in cores.side_by_side(loss, batches)]
+        return torch.stack(losses).sum() / _num_labels(rounds), None, None
+
+    def _summed_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        with self.compute_loss_context_manager():
+            return summed_loss(model, self._prepare_inputs(batch))
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *_: Any) -> Tensor:
         """All forward and backward passes of one optimizer step. Raises TrainingError when the loss is no number any more."""
-        batches: list[dict[str, Tensor]] = inputs[steps.MICRO_BATCHES]
+        rounds: list[list[Batch]] = inputs[steps.ROUNDS]
         if self.state.global_step == 0 and not self._run.first_batch.exists():
-            self._show_first_batch(batches[0])
+            self._show_first_batch(rounds[0])
         model.train()
-        num_labels = _num_labels(batches)
-        losses = []
-        for number, batch in enumerate(batches, start=1):
-            with contextlib.nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
-                with self.compute_loss_context_manager():
-                    loss = summed_loss(model, self._prepare_inputs(batch)) / num_labels
-                self.accelerator.backward(loss)
-            losses.append(loss.detach())
+        num_labels = _num_labels(rounds)
+
+        def share(batch: Batch) -> Tensor:
+            return self._summed_loss(model, batch) / num_labels
+
+        if self._apart:
+            losses = [loss for batches in rounds for loss in passes.backward(model, batches, share)]
+        else:
+            losses = list(self._one_by_one(model, [batch for batches in rounds for batch in batches], share))
         shares = torch.stack(losses)
         # Looked at once a step: each look waits until the device has come so far.
-        for share, batch in zip(shares.tolist(), batches, strict=True):
-            self._losses.add(share, batch[steps.CLIP_NUMBERS].tolist(), step=self.state.global_step + 1)
+        for each, batch in zip(shares.tolist(), (batch for batches in rounds for batch in batches), strict=True):
+            self._losses.add(each, batch[steps.CLIP_NUMBERS].tolist(), step=self.state.global_step + 1)
         return shares.sum()
+
+    def _one_by_one(self, model: nn.Module, batches: Sequence[Batch], share: Callable[[Batch], Tensor]) -> Iterator[Tensor]:
+        for number, batch in enumerate(batches, start=1):
+            with contextlib.nullcontext() if number == len(batches) else self.accelerator.no_sync(model):
+                loss = share(batch)
+                self.accelerator.backward(loss)
+            yield loss.detach()
 
     def floating_point_ops(self, _: dict[str, Any]) -> int:
         """Not counted: the parent would count a tower that does not run."""
         return 0
 
-    def _show_first_batch(self, batch: dict[str, Tensor]) -> None:
-        """Write what the very tensors of the first batch say, decoded: the surest look at what is being learned."""
+    def _show_first_batch(self, batches: Sequence[Batch]) -> None:
+        """Write what the very tensors of the first round say, decoded: the surest look at what is being learned."""
         rows = []
-        for number, ids, labels in zip(*(batch[name].tolist() for name in (steps.CLIP_NUMBERS, "input_ids", "labels")), strict=True):
+        names = (steps.CLIP_NUMBERS, "input_ids", "labels")
+        for number, ids, labels in (row for batch in batches for row in zip(*(batch[name].tolist() for name in names), strict=True)):
             length = max(place for place, label in enumerate(labels, start=1) if label != IGNORED)
             shown = Example(
                 input_ids=ids[:length],

@@ -130,6 +130,7 @@ def _train(
         validation=validation,
         validate=validate,
         settings=settings,
+        precision=precision,
         run=run,
         events=events,
         status=status,
