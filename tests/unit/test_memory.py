@@ -181,6 +181,13 @@ def test_more_of_anything_takes_more_memory() -> None:
     assert _on_gpu(_settings(method="full", optimizer="adamw_8bit")) < _on_gpu(_settings(method="full")) - 5.9 * (MINI_3B.numbers()[0] - MINI_3B.vocab * 3072)
 
 
+def test_the_3b_fits_where_it_is_promised_to() -> None:
+    """By the estimate: batch 8 with gradient checkpointing on a GPU of 16 GB, with the weights in 4 bits on one of 8."""
+    saving = {"batch_size": 8, "gradient_checkpointing": True}
+    assert _on_gpu(_settings(**saving)) < 16e9
+    assert _on_gpu(_settings(**saving, load_in_4bit=True)) < 8e9
+
+
 def test_clips_are_kept_in_ram_up_to_a_budget() -> None:
     assert memory.KEPT_BYTES == prepared.DEFAULT_BUDGET_BYTES
     assert activations._VARIANTS == prepared.VARIANTS

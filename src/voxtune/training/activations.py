@@ -81,7 +81,7 @@ class Numbers:
         self.columns = batch.clips * (batch.text_tokens + 1)  # tokens whose next one is a label
         self.c, self.frozen = 2 if autocast else 4, 2 if cuda and autocast else 4  # bytes of a number in computation, of a frozen weight
         self.full = settings.method == "full"
-        self.lm_n = 4 if self.full or settings.load_in_4bit else self.frozen  # of one between the language model's layers
+        self.lm_n = 4 if self.full else self.frozen  # of one between the language model's layers
         trains, top = "audio_tower" in settings.trained_parts, settings.train_tower_layers
         # As in voxtune.model.tower: how far up nothing trains, so that it is run by itself, without gradients.
         self.begun = shape.tower_layers - (top or shape.tower_layers) * trains
@@ -128,7 +128,6 @@ class Numbers:
         """A layer of the tower, the projector, a layer of the language model, and its last one, in pieces."""
         shape, c, d, h = self.shape, self.c, self.shape.tower_width, self.shape.lm_width
         tower, projector, language = shape.linears()
-        in_4bit = self.settings.load_in_4bit
         n = 2 if self.autocast and not self.cuda else 4  # CUDA's autocast runs layer_norm in fp32
         queries, keys = shape.lm_heads * shape.lm_head_dim, shape.lm_kv_heads * shape.lm_head_dim
         attention = c * (2 * queries + 2 * keys) + 4 * shape.lm_heads  # without a mask, keys and values are not repeated for every head
@@ -143,7 +142,7 @@ class Numbers:
             _Layer("language_model", [[query], *after], self.columns, self.lm_n, (0, norm), answer, 0, h),
         ]
         return (
-            _Layer("audio_tower", tower, self.frames, n, (n * d + 8, n * d + 8), inner, d * (4 if in_4bit else c), 4 * d),
+            _Layer("audio_tower", tower, self.frames, n, (n * d + 8, n * d + 8), inner, d * c, 4 * d),
             _Layer("projector", projector, self.frames // 4, n, (n * shape.tower_ffn + 32, 0), c * h),  # the norm is the tower's, of four frames
             whole,
             [whole] if self.settings.gradient_checkpointing else pieces,
@@ -170,7 +169,7 @@ class Numbers:
         """(bytes a token, bytes once) that linear layers keep of one input, which `needs` a gradient, is `cast` to bf16, is `held` by others anyway."""
         settings, c, count = self.settings, self.c, len(linears)
         # Autocast keeps the bf16 copies of fp32 weights through which a gradient flows.
-        copied = self.autocast and needs and ((self.full and trains) or (self.frozen == 4 and not settings.load_in_4bit))
+        copied = self.autocast and needs and ((self.full and trains) or self.frozen == 4)
         once = 2 * copied * sum(each.wide * each.out for each in linears)
         if not trains:
             return 0, once
@@ -227,7 +226,6 @@ class Numbers:
     def weights(self, trained: int) -> int:
         """Bytes of the model's own weights, of which `trained` numbers train and so are fp32."""
         numbers, packed = self.shape.numbers()
-        if self.settings.load_in_4bit:
-            return round(_NF4_BYTES * packed) + 4 * (numbers - packed)  # peft makes all the rest fp32, embeddings and lm_head too
+        packed *= self.settings.load_in_4bit
         in_fp32 = trained + CHUNK_FRAMES * self.shape.tower_width  # the tower's positions in any case
-        return 4 * in_fp32 + self.frozen * (numbers - in_fp32)
+        return round(_NF4_BYTES * packed) + 4 * in_fp32 + self.frozen * (numbers - packed - in_fp32)
