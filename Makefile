@@ -16,8 +16,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/voxtune demo
 
+# Two at a time: most tests wait for programs that they started. More at once would be more than those that measure time and memory can bear.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
