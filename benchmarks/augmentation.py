@@ -98,7 +98,7 @@ def _train(data: Path, run: Path, case: Case, strength: str, steps: int) -> Foun
         epochs = math.floor(steps / steps_an_epoch * 1e6) / 1e6  # steps are rounded up from it: a hair more would be one more step
         rhythm = ("--epochs", epochs, "--batch-size", CLIPS_A_STEP // 2, "--gradient-accumulation-steps", 2, "--eval-steps", max(1, steps // VALIDATIONS))
         same = ("--data", data, "--model", "tiny", "--seed", case.seed, "--no-trackio", *rhythm)
-        _run("train", *same, "--augment", strength, "--output", run)
+        _run("train", *same, "--augment", strength, "--no-queue", "--output", run)
         _run("evaluate", run)
     status, report = (json.loads((run / name).read_text()) for name in ("status.json", "report.json"))
     if status["total_steps"] != steps:
