@@ -241,6 +241,7 @@ def test_a_judgement_comes_back_from_json() -> None:
         (_wav(np.zeros(0)), "empty"),
         (_wav(np.array([0.1, np.nan]), subtype="FLOAT"), "nan_or_inf"),
     ],
+    ids=["nothing", "a head alone", "other bytes", "no samples", "no number"],  # a WAV of floats holds the time at which it was made
 )
 def test_what_is_no_wav_is_an_error_in_words(data: bytes, code: str) -> None:
     with pytest.raises(AudioError) as caught:
