@@ -28,8 +28,9 @@ startup.begin()  # as the command line does, before torch is loaded
 import torch  # noqa: E402 - after what must come before it
 
 from voxtune import audio  # noqa: E402 - the same
+from voxtune.evaluation.transcribe import begun  # noqa: E402 - the same
 from voxtune.model import cores, names, voxtral  # noqa: E402 - the same
-from voxtune.model.batches import Encoder, Example  # noqa: E402 - the same
+from voxtune.model.batches import Encoder  # noqa: E402 - the same
 from voxtune.model.loss import summed_loss  # noqa: E402 - the same
 from voxtune.model.prepared import hearing  # noqa: E402 - the same
 from voxtune.settings import TrainSettings  # noqa: E402 - the same
@@ -63,14 +64,11 @@ class _Training:
         lines = [line.split("|") for line in (ROOT / "examples" / "demo_voice" / "metadata.csv").read_text(encoding="utf-8").splitlines()][:NUM_CLIPS]
         files = [(ROOT / "examples" / "demo_voice" / "wavs" / f"{name}.flac", text) for name, text, *_ in lines]
         self.examples = [self._encoder.example(audio.read(file), language="en", text=text) for file, text in files]
+        self._given = self.examples if self.heard is None else begun(self.examples, self.heard.path)
 
     def rounds(self, batch_size: int, at_once: int) -> list[list[passes.Batch]]:
         """The clips cut as for training, what is frozen done."""
-        examples = self.examples
-        if self.heard is not None:
-            path = self.heard.path
-            examples = [Example(**{**vars(each), "sound": path.outputs(each.features)}) for each in examples]
-        found: list[list[passes.Batch]] = steps.collated(examples, encoder=self._encoder, batch_size=batch_size, at_once=at_once)[steps.ROUNDS]
+        found: list[list[passes.Batch]] = steps.collated(self._given, encoder=self._encoder, batch_size=batch_size, at_once=at_once)[steps.ROUNDS]
         return found
 
     def loss(self, batch: passes.Batch) -> torch.Tensor:

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,10 @@ class VoxtralTrainer(Trainer):
             losses = list(self._one_by_one(model, [batch for batches in rounds for batch in batches], share))
         shares = torch.stack(losses)
         # Looked at once a step: each look waits until the device has come so far.
-        for each, batch in zip(shares.tolist(), (batch for batches in rounds for batch in batches), strict=True):
-            self._losses.add(each, batch[steps.CLIP_NUMBERS].tolist(), step=self.state.global_step + 1)
+        each = iter(shares.tolist())
+        for batches in rounds:
+            clips = [number for batch in batches for number in batch[steps.CLIP_NUMBERS].tolist()]
+            self._losses.add(sum(islice(each, len(batches))), clips, step=self.state.global_step + 1)
         return shares.sum()
 
     def _one_by_one(self, model: nn.Module, batches: Sequence[Batch], share: Callable[[Batch], Tensor]) -> Iterator[Tensor]:
